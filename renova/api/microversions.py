@@ -1,0 +1,59 @@
+"""Microversions: what they are, which we speak, and the marks that tie a field to some of them.
+
+A field of a request or an answer carries its versions where it is declared (`Annotated[str, since("2.19")]`). Validation,
+views and the history page in the docs are all made from these marks, so that a version's effect is written once.
+
+Source: Nova's REST API version history, https://docs.openstack.org/nova/latest/reference/api-microversion-history.html
+"""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Version(NamedTuple):
+    major: int
+    minor: int
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+
+def parse(text: str) -> Version:
+    """`2.57` as a Version. Raises ValueError for anything that is not two plain numbers."""
+    match = re.fullmatch(r"([1-9]\d*)\.([1-9]\d*|0)", text, re.ASCII)
+    if match is None:
+        raise ValueError(text)
+    return Version(int(match[1]), int(match[2]))
+
+
+MINIMUM = Version(2, 1)
+# Only versions whose every effect on the calls that we serve is in place are advertised.
+MAXIMUM = Version(2, 57)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A mark on a field: the versions that have it, ends included."""
+
+    first: Version = MINIMUM
+    last: Version | None = None
+    required_from: Version | None = None
+
+    def __contains__(self, version: Version) -> bool:
+        return self.first <= version and (self.last is None or version <= self.last)
+
+
+def since(first: str, last: str | None = None) -> Span:
+    """The field exists from `first` on, up to `last` where one is given."""
+    return Span(parse(first), parse(last) if last else None)
+
+
+def until(last: str) -> Span:
+    """The field exists from the start up to and including `last`."""
+    return Span(last=parse(last))
+
+
+def required_since(version: str) -> Span:
+    """The field always exists, and has to be sent from `version` on."""
+    return Span(required_from=parse(version))

@@ -1,0 +1,118 @@
+"""The states of a server, as data: what a client sees, and what may be begun when.
+
+Source of the status table: Nova's API guide, "Server statuses"; the seed page names eleven of the values.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class VmState(StrEnum):
+    BUILDING = "building"
+    ACTIVE = "active"
+    STOPPED = "stopped"
+    ERROR = "error"
+    RESIZED = "resized"
+    DELETED = "deleted"
+
+
+class TaskState(StrEnum):
+    SCHEDULING = "scheduling"
+    SPAWNING = "spawning"
+    REBUILDING = "rebuilding"
+    REBUILD_SPAWNING = "rebuild_spawning"
+    POWERING_OFF = "powering-off"
+    POWERING_ON = "powering-on"
+    REBOOTING = "rebooting"
+    REBOOTING_HARD = "rebooting_hard"
+    DELETING = "deleting"
+
+
+class PowerState(IntEnum):
+    """Nova's OS-EXT-STS:power_state."""
+
+    NOSTATE = 0
+    RUNNING = 1
+    PAUSED = 3
+    SHUTDOWN = 4
+    CRASHED = 6
+
+
+_REBUILD = {TaskState.REBUILDING: "REBUILD", TaskState.REBUILD_SPAWNING: "REBUILD"}
+
+# vm_state -> (status without a task that matters, status by task_state).
+STATUS: dict[VmState, tuple[str, dict[TaskState, str]]] = {
+    VmState.ACTIVE: (
+        "ACTIVE",
+        {TaskState.REBOOTING: "REBOOT", TaskState.REBOOTING_HARD: "HARD_REBOOT", **_REBUILD},
+    ),
+    VmState.BUILDING: ("BUILD", {}),
+    VmState.STOPPED: ("SHUTOFF", {**_REBUILD}),
+    VmState.ERROR: ("ERROR", {**_REBUILD}),
+    VmState.RESIZED: ("VERIFY_RESIZE", {}),
+    VmState.DELETED: ("DELETED", {}),
+}
+
+
+def status_of(vm_state: str, task_state: str | None) -> str:
+    """The `status` that a client sees; UNKNOWN only for what no row of the table names."""
+    if vm_state not in set(VmState):
+        return "UNKNOWN"
+    default, by_task = STATUS[VmState(vm_state)]
+    return by_task.get(TaskState(task_state), default) if task_state in set(TaskState) else default
+
+
+def states_of(status: str) -> list[tuple[VmState, list[TaskState] | None, list[TaskState]]]:
+    """What to look for in the database for a status filter: (vm_state, wanted tasks or None, tasks to leave out).
+
+    An empty list means that nothing has that status.
+    """
+    wanted = status.upper()
+    found: list[tuple[VmState, list[TaskState] | None, list[TaskState]]] = []
+    for vm_state, (default, by_task) in STATUS.items():
+        tasks = [task for task, name in by_task.items() if name == wanted]
+        if tasks:
+            found.append((vm_state, tasks, []))
+        if default == wanted:
+            found.append((vm_state, None, list(by_task)))
+    return found
+
+
+@dataclass(frozen=True)
+class Transition:
+    """An action that may begin: from which vm_state, and the task_state that shows that it has."""
+
+    action: str
+    nova_name: str
+    sources: frozenset[VmState]
+    task_state: TaskState
+    interrupts: frozenset[TaskState] = frozenset()
+
+
+def _transition(
+    action: str, nova_name: str, sources: set[VmState], task: TaskState, interrupts: set[TaskState] | None = None
+) -> Transition:
+    return Transition(action, nova_name, frozenset(sources), task, frozenset(interrupts or ()))
+
+
+TRANSITIONS: dict[str, Transition] = {
+    transition.action: transition
+    for transition in (
+        _transition("start", "start", {VmState.STOPPED}, TaskState.POWERING_ON),
+        _transition("stop", "stop", {VmState.ACTIVE, VmState.ERROR}, TaskState.POWERING_OFF),
+        _transition("reboot", "reboot", {VmState.ACTIVE}, TaskState.REBOOTING),
+        _transition(
+            "reboot_hard",
+            "reboot",
+            {VmState.ACTIVE, VmState.STOPPED, VmState.ERROR},
+            TaskState.REBOOTING_HARD,
+            {TaskState.REBOOTING},
+        ),
+        _transition("rebuild", "rebuild", {VmState.ACTIVE, VmState.STOPPED}, TaskState.REBUILDING),
+        # Deleting interrupts whatever is under way, as in Nova; only a second delete finds nothing left to do.
+        _transition("delete", "delete", set(VmState) - {VmState.DELETED}, TaskState.DELETING, set(TaskState)),
+    )
+}
+
+# Nova rebuilds a server in ERROR; the seed page says that it can't be.
+REBUILD_SOURCES = {"noa": TRANSITIONS["rebuild"].sources, "nova": TRANSITIONS["rebuild"].sources | {VmState.ERROR}}

@@ -1,0 +1,79 @@
+"""Every option of Renova, registered on a ConfigOpts that is passed in and never global.
+
+`renova up` writes STATE/renova.conf; an operator of a larger cloud writes one by hand. Both are read here.
+"""
+
+import socket
+from pathlib import Path
+
+from keystonemiddleware.auth_token import _opts as auth_token_opts  # The list that oslo-config-generator uses.
+from keystoneauth1 import loading
+from oslo_config import cfg
+
+DEFAULT = [
+    cfg.StrOpt("host", default=socket.gethostname(), help="Name of this host in the services table."),
+    cfg.StrOpt("state_path", default="/var/lib/renova", help="Where an agent keeps disks and base images."),
+    cfg.StrOpt(
+        "run_path",
+        default="/run/renova",
+        help="Where an agent keeps sockets. A unix socket's path is at most 108 bytes, so keep it short.",
+    ),
+    cfg.BoolOpt("debug", default=False, help="Log what helps a developer."),
+]
+API = [
+    cfg.StrOpt("listen", default="127.0.0.1", help="Address of the API."),
+    cfg.PortOpt("port", default=8774, help="Port of the API."),
+    cfg.URIOpt("public_endpoint", help="What links begin with, where a proxy stands in front."),
+    cfg.IntOpt("max_limit", default=1000, min=1, help="Most rows of one page of a list."),
+    cfg.IntOpt("max_request_body_size", default=114688, min=1, help="Most bytes of a request; more is 413."),
+]
+DATABASE = [cfg.StrOpt("connection", secret=True, help="postgresql+psycopg://user:password@/db?host=…")]
+COMPUTE = [
+    cfg.StrOpt("profile", default="noa", choices=["noa", "nova"], help="Whose contract a rebuild follows."),
+    cfg.StrOpt("accelerator", default="tcg", choices=["tcg", "kvm"], help="How QEMU runs guests."),
+    cfg.StrOpt("qemu", default="qemu-system-x86_64", help="The QEMU program."),
+    cfg.StrOpt("qemu_user", help="Unprivileged user that QEMU runs as, when the agent is root."),
+    cfg.IntOpt("shutdown_timeout", default=60, min=0, help="Seconds that a guest has to power itself off."),
+    cfg.IntOpt("concurrency", default=4, min=1, help="Actions that one agent works on at once."),
+]
+REBUILD = [
+    cfg.IntOpt(
+        "settle",
+        default=5,
+        min=0,
+        help="Seconds after which a guest without an agent must have stopped resetting to count as alive.",
+    ),
+    cfg.IntOpt(
+        "agent_timeout",
+        default=300,
+        min=1,
+        help="Seconds that a guest of an image with hw_qemu_guest_agent=yes has to answer.",
+    ),
+]
+QUOTA = [
+    cfg.IntOpt("instances", default=10, min=-1, help="Servers per project; -1 is no limit."),
+    cfg.IntOpt("cores", default=20, min=-1, help="Virtual CPUs per project; -1 is no limit."),
+    cfg.IntOpt("ram", default=51200, min=-1, help="MiB of memory per project; -1 is no limit."),
+    cfg.IntOpt("metadata_items", default=128, min=-1, help="Metadata items per server; -1 is no limit."),
+    cfg.IntOpt("key_pairs", default=100, min=-1, help="Key pairs per user; -1 is no limit."),
+]
+SERVICE_USER = "keystone_authtoken"
+
+
+def load(files: list[Path]) -> cfg.ConfigOpts:
+    """Read configuration files. Raises oslo_config.cfg.Error with a sentence that names the option or the file."""
+    conf = cfg.ConfigOpts()
+    conf.register_opts(DEFAULT)
+    for group, options in {
+        "api": API,
+        "database": DATABASE,
+        "compute": COMPUTE,
+        "rebuild": REBUILD,
+        "quota": QUOTA,
+    }.items():
+        conf.register_opts(options, group=group)
+    for group, options in auth_token_opts.list_opts():
+        conf.register_opts(options, group=group)
+    loading.register_auth_conf_options(conf, SERVICE_USER)
+    conf([], project="renova", default_config_files=[str(file) for file in files])
+    return conf

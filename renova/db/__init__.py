@@ -1,0 +1,1 @@
+"""The database: tables, migrations and the session. Nothing here knows what a rebuild is."""

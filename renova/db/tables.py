@@ -1,0 +1,242 @@
+"""Every table of Renova, one class each.
+
+Times are stored with their zone, ids of servers, images and actions as their canonical text. What a client may
+name freely (metadata, tags, image properties) is JSONB on the row that owns it, so that a list of servers is one query.
+"""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Text, UniqueConstraint, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+
+class Base(DeclarativeBase):
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: Text,
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        dict[str, str]: JSONB,
+        list[str]: JSONB,
+    }
+
+
+class Flavor(Base):
+    """A size of server. Sizes: ram in MiB, disk and ephemeral in GiB, swap in MiB."""
+
+    __tablename__ = "flavors"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    description: Mapped[str | None]
+    vcpus: Mapped[int]
+    ram: Mapped[int]
+    disk: Mapped[int]
+    ephemeral: Mapped[int] = mapped_column(server_default="0")
+    swap: Mapped[int] = mapped_column(server_default="0")
+    rxtx_factor: Mapped[float] = mapped_column(server_default="1")
+    is_public: Mapped[bool] = mapped_column(server_default=text("true"))
+    disabled: Mapped[bool] = mapped_column(server_default=text("false"))
+    extra_specs: Mapped[dict[str, str]] = mapped_column(server_default=text("'{}'"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime | None]
+
+
+class KeyPair(Base):
+    """A public key that a user may put into a server. Private keys are never stored."""
+
+    __tablename__ = "key_pairs"
+    __table_args__ = (UniqueConstraint("user_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[str]
+    name: Mapped[str]
+    type: Mapped[str] = mapped_column(server_default="ssh")
+    public_key: Mapped[str]
+    fingerprint: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Network(Base):
+    """A network that ports are made on. Its label is the key of `addresses` in the API."""
+
+    __tablename__ = "networks"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    label: Mapped[str] = mapped_column(unique=True)
+    cidr: Mapped[str]
+
+
+class Service(Base):
+    """A program that reports to the database: one row per host and binary."""
+
+    __tablename__ = "services"
+
+    host: Mapped[str] = mapped_column(primary_key=True)
+    binary: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[str]
+    address: Mapped[str] = mapped_column(comment="unix:/path or https://host:port of the agent's own socket")
+    architecture: Mapped[str] = mapped_column(comment="what guests of this host run on, as uname -m says it")
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+
+
+class Server(Base):
+    """A server as its owner sees it.
+
+    The row holds what was asked for; what runs is decided by `generation` alone, whose row in `generations` says what
+    its disks were made from.
+    """
+
+    __tablename__ = "servers"
+    __table_args__ = (
+        Index("servers_by_project", "project_id", "created_at", "id"),
+        Index("servers_by_host", "host", postgresql_where=text("deleted_at IS NULL")),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str]
+    user_id: Mapped[str]
+    name: Mapped[str]
+    hostname: Mapped[str]
+    description: Mapped[str | None]
+    vm_state: Mapped[str]
+    task_state: Mapped[str | None]
+    power_state: Mapped[int] = mapped_column(server_default="0")
+    progress: Mapped[int] = mapped_column(server_default="0")
+    host: Mapped[str]
+    generation: Mapped[int] = mapped_column(server_default="1")
+    flavor: Mapped[dict[str, Any]] = mapped_column(comment="the flavor as it was when the server got it")
+    image_id: Mapped[str]
+    image_properties: Mapped[dict[str, str]] = mapped_column(server_default=text("'{}'"))
+    meta: Mapped[dict[str, str]] = mapped_column("metadata", server_default=text("'{}'"))
+    tags: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
+    key_name: Mapped[str | None]
+    key_text: Mapped[str | None] = mapped_column(comment="the public key, kept when the key pair is deleted")
+    user_data: Mapped[str | None] = mapped_column(comment="as sent, base64")
+    personality: Mapped[list[dict[str, str]]] = mapped_column(JSONB, server_default=text("'[]'"))
+    admin_pass: Mapped[str | None] = mapped_column(comment="only until the action that sets it has ended")
+    disk_config: Mapped[str] = mapped_column(server_default="MANUAL")
+    config_drive: Mapped[bool] = mapped_column(server_default=text("false"))
+    access_ip_v4: Mapped[str | None]
+    access_ip_v6: Mapped[str | None]
+    availability_zone: Mapped[str] = mapped_column(server_default="nova")
+    reservation_id: Mapped[str]
+    launch_index: Mapped[int] = mapped_column(server_default="0")
+    locked_by: Mapped[str | None] = mapped_column(comment="'owner' or 'admin'; null is not locked")
+    locked_reason: Mapped[str | None]
+    charging_mode: Mapped[str] = mapped_column(server_default="0")
+    fault: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    launched_at: Mapped[datetime | None]
+    terminated_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
+
+    ports: Mapped[list["Port"]] = relationship(lazy="raise", order_by="Port.position")
+    generations: Mapped[list["Generation"]] = relationship(lazy="raise", order_by="Generation.number")
+
+
+class Port(Base):
+    """A network card of a server: kept by every rebuild."""
+
+    __tablename__ = "ports"
+    __table_args__ = (UniqueConstraint("network_id", "address"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    server_id: Mapped[str] = mapped_column(ForeignKey("servers.id"), index=True)
+    network_id: Mapped[str] = mapped_column(ForeignKey("networks.id"))
+    position: Mapped[int] = mapped_column(server_default="0")
+    mac: Mapped[str] = mapped_column(unique=True)
+    address: Mapped[str]
+
+    network: Mapped[Network] = relationship(lazy="raise")
+
+
+class Generation(Base):
+    """One operating system of a server: what its root disk and config drive were made from.
+
+    `digest` pins the cached base image. `prepared_at` is the durable mark that the files are whole.
+    The columns from `name` on are the values that the server had (or is to have) with this generation, so that going
+    back to it needs neither the key pair nor the image to exist any more.
+    """
+
+    __tablename__ = "generations"
+
+    server_id: Mapped[str] = mapped_column(ForeignKey("servers.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    image_id: Mapped[str]
+    image_properties: Mapped[dict[str, str]]
+    digest: Mapped[str] = mapped_column(index=True, comment="algorithm:hex of the image's bytes, as Glance says")
+    disk_format: Mapped[str] = mapped_column(comment="qcow2 or raw, as declared and then seen")
+    size: Mapped[int] = mapped_column(BigInteger, comment="bytes of the image file")
+    virtual_size: Mapped[int | None] = mapped_column(BigInteger, comment="bytes of the root disk, once made")
+    name: Mapped[str]
+    meta: Mapped[dict[str, str]] = mapped_column("metadata")
+    key_name: Mapped[str | None]
+    key_text: Mapped[str | None]
+    user_data: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    prepared_at: Mapped[datetime | None]
+
+
+class Action(Base):
+    """Something that was asked of a server: os-instance-actions, the agent's memory and its queue in one.
+
+    An action without `finished_at` is open: an agent of `host` carries it on, however often it is killed. `detail`
+    holds what the steps need and no secret. `failed_step` is the durable mark "go backwards from here".
+    """
+
+    __tablename__ = "actions"
+    __table_args__ = (
+        Index("actions_open", "host", postgresql_where=text("finished_at IS NULL")),
+        UniqueConstraint("server_id", "request_id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    server_id: Mapped[str] = mapped_column(ForeignKey("servers.id"), index=True)
+    action: Mapped[str]
+    request_id: Mapped[str]
+    user_id: Mapped[str]
+    project_id: Mapped[str]
+    host: Mapped[str]
+    detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    failed_step: Mapped[str | None]
+    message: Mapped[str | None]
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+
+    events: Mapped[list["Event"]] = relationship(lazy="raise", order_by="Event.id")
+
+
+class Event(Base):
+    """One step of an action, as `server event show` lists it. `result` is 'Success' or 'Error'."""
+
+    __tablename__ = "events"
+    __table_args__ = (UniqueConstraint("action_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    action_id: Mapped[str] = mapped_column(ForeignKey("actions.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    host: Mapped[str]
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+    result: Mapped[str | None]
+    details: Mapped[str | None] = mapped_column(comment="one line that a user may read")
+    traceback: Mapped[str | None] = mapped_column(comment="for admins")
+
+
+class CachedImage(Base):
+    """A base image in one host's cache, by the hash of its content. A generation with its digest pins it."""
+
+    __tablename__ = "cached_images"
+
+    host: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    disk_format: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+    virtual_size: Mapped[int] = mapped_column(BigInteger)
+    fetched_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    used_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,0 +1,88 @@
+"""What can go wrong, for every layer below the API. The docstring of a class is its default message.
+
+    RenovaError
+     |- NotFound            404   ServerNotFound, FlavorNotFound, KeyPairNotFound, ActionNotFound, EventNotFound
+     |- Invalid             400   ImageUnusable, KeyPairUnknown, UserDataInvalid, …
+     |- Forbidden           403   QuotaExceeded
+     |- Conflict            409   ServerBusy, ServerLocked, KeyPairExists, …
+     `- Unavailable         503   a service that Renova stands on does not answer
+
+The API turns each into Nova's envelope by the class's `code`; nothing else chooses a status.
+"""
+
+from typing import ClassVar
+
+
+class RenovaError(Exception):
+    """The request could not be done."""
+
+    code: ClassVar[int] = 500
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip().splitlines()[0])
+
+    @property
+    def message(self) -> str:
+        return str(self.args[0])
+
+
+class Invalid(RenovaError):
+    """The request is not valid."""
+
+    code = 400
+
+
+class Forbidden(RenovaError):
+    """Policy doesn't allow this to be performed."""
+
+    code = 403
+
+
+class QuotaExceeded(Forbidden):
+    """Quota exceeded, too many servers."""
+
+    def __init__(self, resource: str, requested: int, used: int, allowed: int) -> None:
+        # Nova's own sentence (TooManyInstances); clients match on it.
+        super().__init__(
+            f"Quota exceeded for {resource}: Requested {requested}, but already used {used} of {allowed} {resource}"
+        )
+
+
+class NotFound(RenovaError):
+    """The resource could not be found."""
+
+    code = 404
+
+
+class ServerNotFound(NotFound):
+    def __init__(self, server_id: str) -> None:
+        super().__init__(f"Instance {server_id} could not be found.")
+
+
+class FlavorNotFound(NotFound):
+    def __init__(self, flavor_id: str) -> None:
+        super().__init__(f"Flavor {flavor_id} could not be found.")
+
+
+class Conflict(RenovaError):
+    """The server is not in a state in which this can be done."""
+
+    code = 409
+
+
+class ServerBusy(Conflict):
+    """A wrong vm_state, or a task that is under way: Nova's InstanceInvalidState."""
+
+    def __init__(self, server_id: str, action: str, attribute: str, value: str | None) -> None:
+        super().__init__(f"Cannot '{action}' instance {server_id} while it is in {attribute} {value}")
+
+
+class ServerLocked(Conflict):
+    def __init__(self, server_id: str) -> None:
+        super().__init__(f"Instance {server_id} is locked")
+
+
+class Unavailable(RenovaError):
+    """The service is temporarily unavailable. Please try again later."""
+
+    code = 503

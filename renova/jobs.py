@@ -1,0 +1,35 @@
+"""How work reaches an agent: Procrastinate on our own PostgreSQL.
+
+A job carries an action's id and nothing else; the action row is the memory. Losing every job at any instant loses
+nothing, since an agent sweeps for open actions of its host at its start and every 30 seconds.
+"""
+
+import procrastinate
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from renova.db.session import driver_connection
+
+RUN_ACTION = "run_action"
+
+
+def make_app(database_url: str) -> procrastinate.App:
+    """The Procrastinate app for `[database] connection`; open it with `async with app.open_async()`."""
+    url = make_url(database_url).set(drivername="postgresql")
+    connector = procrastinate.PsycopgConnector(
+        conninfo=url.render_as_string(hide_password=False), min_size=1, max_size=4
+    )
+    return procrastinate.App(connector=connector)
+
+
+def queue_of(host: str) -> str:
+    """One queue per host: a job of a dead host is never run elsewhere, because the disk is there."""
+    return f"host:{host}"
+
+
+async def defer_action(app: procrastinate.App, session: AsyncSession, *, action_id: str, host: str) -> None:
+    """Queue an action in the session's own transaction: it exists if and only if what it is about does."""
+    connection = await driver_connection(session)
+    await app.configure_task(RUN_ACTION, queue=queue_of(host), connection=connection).defer_async(
+        action_id=action_id
+    )
