@@ -82,7 +82,28 @@ class Service(Base):
     seen_at: Mapped[datetime]
 
 
-class Server(Base):
+class System:
+    """What a rebuild may change of a server: columns that a server and each of its generations share.
+
+    A server's row holds what was asked for last; a generation's row holds what the server had with that generation, so
+    that going back to it needs neither the key pair nor the image to exist any more.
+    """
+
+    name: Mapped[str]
+    description: Mapped[str | None]
+    image_id: Mapped[str]
+    image_properties: Mapped[dict[str, str]] = mapped_column(server_default=text("'{}'"))
+    meta: Mapped[dict[str, str]] = mapped_column("metadata", server_default=text("'{}'"))
+    key_name: Mapped[str | None]
+    key_text: Mapped[str | None] = mapped_column(comment="the public key, kept when the key pair is deleted")
+    user_data: Mapped[str | None] = mapped_column(comment="as sent, base64")
+    personality: Mapped[list[dict[str, str]]] = mapped_column(JSONB, server_default=text("'[]'"))
+    disk_config: Mapped[str] = mapped_column(server_default="MANUAL")
+    access_ip_v4: Mapped[str | None]
+    access_ip_v6: Mapped[str | None]
+
+
+class Server(System, Base):
     """A server as its owner sees it.
 
     The row holds what was asked for; what runs is decided by `generation` alone, whose row in `generations` says what
@@ -98,29 +119,17 @@ class Server(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     project_id: Mapped[str]
     user_id: Mapped[str]
-    name: Mapped[str]
     hostname: Mapped[str]
-    description: Mapped[str | None]
     vm_state: Mapped[str]
     task_state: Mapped[str | None]
     power_state: Mapped[int] = mapped_column(server_default="0")
     progress: Mapped[int] = mapped_column(server_default="0")
     host: Mapped[str]
-    generation: Mapped[int] = mapped_column(server_default="1")
+    generation: Mapped[int] = mapped_column(server_default="1", comment="the one that runs")
+    generations_made: Mapped[int] = mapped_column(server_default="1", comment="no number is used twice")
     flavor: Mapped[dict[str, Any]] = mapped_column(comment="the flavor as it was when the server got it")
-    image_id: Mapped[str]
-    image_properties: Mapped[dict[str, str]] = mapped_column(server_default=text("'{}'"))
-    meta: Mapped[dict[str, str]] = mapped_column("metadata", server_default=text("'{}'"))
     tags: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
-    key_name: Mapped[str | None]
-    key_text: Mapped[str | None] = mapped_column(comment="the public key, kept when the key pair is deleted")
-    user_data: Mapped[str | None] = mapped_column(comment="as sent, base64")
-    personality: Mapped[list[dict[str, str]]] = mapped_column(JSONB, server_default=text("'[]'"))
-    admin_pass: Mapped[str | None] = mapped_column(comment="only until the action that sets it has ended")
-    disk_config: Mapped[str] = mapped_column(server_default="MANUAL")
     config_drive: Mapped[bool] = mapped_column(server_default=text("false"))
-    access_ip_v4: Mapped[str | None]
-    access_ip_v6: Mapped[str | None]
     availability_zone: Mapped[str] = mapped_column(server_default="nova")
     reservation_id: Mapped[str]
     launch_index: Mapped[int] = mapped_column(server_default="0")
@@ -154,29 +163,20 @@ class Port(Base):
     network: Mapped[Network] = relationship(lazy="raise")
 
 
-class Generation(Base):
+class Generation(System, Base):
     """One operating system of a server: what its root disk and config drive were made from.
 
     `digest` pins the cached base image. `prepared_at` is the durable mark that the files are whole.
-    The columns from `name` on are the values that the server had (or is to have) with this generation, so that going
-    back to it needs neither the key pair nor the image to exist any more.
     """
 
     __tablename__ = "generations"
 
     server_id: Mapped[str] = mapped_column(ForeignKey("servers.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
-    image_id: Mapped[str]
-    image_properties: Mapped[dict[str, str]]
     digest: Mapped[str] = mapped_column(index=True, comment="algorithm:hex of the image's bytes, as Glance says")
     disk_format: Mapped[str] = mapped_column(comment="qcow2 or raw, as declared and then seen")
     size: Mapped[int] = mapped_column(BigInteger, comment="bytes of the image file")
     virtual_size: Mapped[int | None] = mapped_column(BigInteger, comment="bytes of the root disk, once made")
-    name: Mapped[str]
-    meta: Mapped[dict[str, str]] = mapped_column("metadata")
-    key_name: Mapped[str | None]
-    key_text: Mapped[str | None]
-    user_data: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     prepared_at: Mapped[datetime | None]
 
@@ -185,7 +185,8 @@ class Action(Base):
     """Something that was asked of a server: os-instance-actions, the agent's memory and its queue in one.
 
     An action without `finished_at` is open: an agent of `host` carries it on, however often it is killed. `detail`
-    holds what the steps need and no secret. `failed_step` is the durable mark "go backwards from here".
+    holds what the steps need and no secret. Two durable marks: `failed_step`, "go backwards from here", and
+    `committed_at`, "the server is what was asked for, only tidying is left".
     """
 
     __tablename__ = "actions"
@@ -203,6 +204,7 @@ class Action(Base):
     host: Mapped[str]
     detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     failed_step: Mapped[str | None]
+    committed_at: Mapped[datetime | None]
     message: Mapped[str | None]
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
