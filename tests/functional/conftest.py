@@ -1,0 +1,85 @@
+"""Real services for the functional tests. `database` is a PostgreSQL with our tables."""
+
+import itertools
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import procrastinate
+import pytest
+
+from renova import jobs as renova_jobs
+from renova.cloud.postgres import Postgres, find_programs, unprivileged_user
+from renova.db.session import Sessions, make_engine, make_sessions
+from renova.db.upgrade import upgrade
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+    """Wait for a condition; fails with `what` when the time is over."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def postgres(open_directory: Path) -> Iterator[Postgres]:
+    """An empty PostgreSQL of this worker's own. It may forget on a power cut, which makes it quick."""
+    home, user = open_directory, unprivileged_user()
+    server = Postgres(
+        data=home / "postgres",
+        sockets=home / "sockets",
+        programs=find_programs(home / "postgres-programs", user),
+        password_file=home / "postgres-password",
+        user=user,
+        settings=(("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off")),
+    )
+    server.prepare()
+    with (
+        (home / "postgres.log").open("w") as log,
+        subprocess.Popen(server.command, stdout=log, stderr=log) as process,
+    ):
+        wait_until(server.ready, "PostgreSQL answers")
+        yield server
+        process.send_signal(2)
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Postgres) -> str:
+    """Name of a database with our tables, which every test gets a copy of."""
+    postgres.execute("CREATE DATABASE template_renova")
+    upgrade(_url(postgres, "template_renova"))
+    return "template_renova"
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def database(postgres: Postgres, template: str) -> Iterator[str]:
+    """URL of a database with our tables, the default flavors and the network 'private', for one test."""
+    name = f"test_{next(_numbers)}"
+    postgres.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    yield _url(postgres, name)
+    postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def sessions(database: str) -> AsyncIterator[Sessions]:
+    """What the API and the agent make their transactions from: `async with sessions.begin() as session`."""
+    engine = make_engine(database)
+    yield make_sessions(engine)
+    await engine.dispose()
+
+
+@pytest.fixture
+async def jobs(database: str) -> AsyncIterator[procrastinate.App]:
+    """Procrastinate on `database`, open."""
+    app = renova_jobs.make_app(database)
+    async with app.open_async():
+        yield app
+
+
+def _url(postgres: Postgres, name: str) -> str:
+    return postgres.url("postgres", postgres.password_file.read_text(), name, "psycopg")
