@@ -1,0 +1,95 @@
+"""What the agent's steps see of a hypervisor: implemented over QEMU, and by a fake that needs nothing."""
+# ruff: noqa: ASYNC109  A time limit that runs out is an answer here, False, and not an exception.
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from renova.agent.qemu.spec import MachineSpec
+
+
+class Machine(Protocol):
+    """A virtual machine whose QEMU process exists."""
+
+    @property
+    def spec(self) -> MachineSpec: ...
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def ended(self) -> asyncio.Future[str]:
+        """Resolves, milliseconds after the guest no longer runs, with the reason ("guest powered off").
+
+        The QEMU process may still exist then (a guest that powered itself off leaves it paused): `quit` ends
+        it. The future never fails and must not be cancelled: wait for it under asyncio.wait or asyncio.shield.
+        """
+
+    @property
+    def panicked(self) -> bool:
+        """Whether the guest's kernel said that it panicked."""
+
+    @property
+    def last_guest_reset(self) -> float | None:
+        """When the guest last reset itself, on time.monotonic's clock.
+
+        The firmware resets once or twice at every boot, so one reset proves nothing; a reset that comes long
+        after the boot does. Not remembered across a restart of the agent.
+        """
+
+    async def power_down(self, timeout: float) -> bool:
+        """Ask the guest to power itself off: by its guest agent if that answers, then by ACPI.
+
+        Returns True as soon as the guest is off, False when it still runs after `timeout` seconds.
+        """
+
+    async def reset(self) -> None:
+        """Press the reset button. Raises RenovaError where QEMU can't."""
+
+    async def quit(self) -> None:
+        """End the QEMU process for certain and wait until it is gone. Its console log stays.
+
+        A second call does nothing.
+        """
+
+    async def agent_answers(self, timeout: float) -> bool:
+        """Whether a guest agent of the system that runs now answers within `timeout` seconds."""
+
+
+EndCallback = Callable[[str, Machine, str], None]
+
+
+class Hypervisor(Protocol):
+    """The virtual machines of one host. They outlive this object and the process that holds it."""
+
+    on_end: EndCallback | None
+    """Called with (server_id, machine, reason) in the event loop when a machine ends that neither `power_down`
+    nor `quit` was asked to end. It must not block."""
+
+    async def adopt(self) -> list[Machine]:
+        """Attach to every machine that an earlier process left running; once, before anything else.
+
+        A machine whose guest ended in the meantime is among them, and `on_end` is called for it. One that was
+        never let run is ended. What a dead QEMU left behind is removed, except its console log.
+        """
+
+    async def start(self, spec: MachineSpec) -> Machine:
+        """Start a machine and return when its processors run. Its console log starts empty.
+
+        Raises RenovaError with QEMU's own last words where it does not start, or when the server runs already.
+        """
+
+    def get(self, server_id: str) -> Machine | None:
+        """The server's machine, as long as its QEMU process exists."""
+
+    async def remove(self, server_id: str) -> None:
+        """End the server's machine, if there is one, and forget everything about it, its console log too."""
+
+    async def console_output(self, server_id: str, lines: int | None) -> str:
+        """The newest `lines` lines (None is all) that the server's latest machine printed; "" if it never ran.
+
+        At most about 1 MiB is kept.
+        """
+
+    async def close(self) -> None:
+        """Let go of every machine without ending it."""

@@ -1,0 +1,50 @@
+"""What a virtual machine is made from: values only, the same in memory and in a run directory's spec.json."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Self
+
+
+@dataclass(frozen=True)
+class NetworkCard:
+    """One port of a server, as QEMU's user network needs it.
+
+    `cidr` is the port's network, `address` the one lease that its DHCP server gives. `gateway` and `dns` are
+    addresses of that network which are never given to a server.
+    """
+
+    mac: str
+    address: str
+    cidr: str
+    gateway: str
+    dns: str
+
+
+@dataclass(frozen=True)
+class MachineSpec:
+    """One generation of a server, ready to run. Paths are absolute; `ram_mib` is in MiB.
+
+    `base` is the cached image below the overlay `root`; `base_format` is "qcow2" or "raw". Neither is ever
+    looked up in a disk's own header. `config_drive` is an ISO 9660 image or None.
+    """
+
+    server_id: str
+    generation: int
+    name: str
+    vcpus: int
+    ram_mib: int
+    base: str
+    base_format: str
+    root: str
+    config_drive: str | None = None
+    cards: tuple[NetworkCard, ...] = ()
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Raises ValueError, TypeError or KeyError where the text is no spec that this version understands."""
+        values = json.loads(text)
+        values["cards"] = tuple(NetworkCard(**card) for card in values["cards"])
+        return cls(**values)
