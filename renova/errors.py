@@ -1,10 +1,12 @@
 """What can go wrong, for every layer below the API. The docstring of a class is its default message.
 
     RenovaError
-     |- NotFound            404   ServerNotFound, FlavorNotFound, KeyPairNotFound, ActionNotFound, EventNotFound
+     |- Unauthenticated     401   a token that Glance refuses
+     |- NotFound            404   ServerNotFound, FlavorNotFound, ImageNotFound, KeyPairNotFound, …
      |- Invalid             400   ImageUnusable, KeyPairUnknown, UserDataInvalid, …
      |- Forbidden           403   QuotaExceeded
      |- Conflict            409   ServerBusy, ServerLocked, KeyPairExists, …
+     |- DiskFull            500   a host has no room left
      `- Unavailable         503   a service that Renova stands on does not answer
 
 The API turns each into Nova's envelope by the class's `code`; nothing else chooses a status.
@@ -30,6 +32,16 @@ class Invalid(RenovaError):
     """The request is not valid."""
 
     code = 400
+
+
+class ImageUnusable(Invalid):
+    """The image can't be used for this server."""
+
+
+class Unauthenticated(RenovaError):
+    """The request you have made requires authentication."""
+
+    code = 401
 
 
 class Forbidden(RenovaError):
@@ -64,6 +76,13 @@ class FlavorNotFound(NotFound):
         super().__init__(f"Flavor {flavor_id} could not be found.")
 
 
+class ImageNotFound(NotFound):
+    """Also for an image that exists and that the caller may not see."""
+
+    def __init__(self, image_id: str) -> None:
+        super().__init__(f"Image {image_id} could not be found.")
+
+
 class Conflict(RenovaError):
     """The server is not in a state in which this can be done."""
 
@@ -80,6 +99,10 @@ class ServerBusy(Conflict):
 class ServerLocked(Conflict):
     def __init__(self, server_id: str) -> None:
         super().__init__(f"Instance {server_id} is locked")
+
+
+class DiskFull(RenovaError):
+    """No space left on the host's disk."""
 
 
 class Unavailable(RenovaError):
