@@ -1,1 +1,1 @@
-"""The host: whatever runs on the machine that holds the disks. Nothing of the API is imported here."""
+"""The host: what really happens to a server. One agent per host, which owns that host's virtual machines."""

@@ -186,7 +186,7 @@ class Action(Base):
 
     An action without `finished_at` is open: an agent of `host` carries it on, however often it is killed. `detail`
     holds what the steps need and no secret. Two durable marks: `failed_step`, "go backwards from here", and
-    `committed_at`, "the server is what was asked for, only tidying is left".
+    `settled_at`, "the server's row says how it ended, only tidying is left".
     """
 
     __tablename__ = "actions"
@@ -204,7 +204,7 @@ class Action(Base):
     host: Mapped[str]
     detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     failed_step: Mapped[str | None]
-    committed_at: Mapped[datetime | None]
+    settled_at: Mapped[datetime | None]
     message: Mapped[str | None]
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -182,7 +182,7 @@ def _create_tables() -> None:
         Column("host", TEXT, nullable=False),
         Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
         Column("failed_step", TEXT, nullable=True),
-        Column("committed_at", TIME, nullable=True),
+        Column("settled_at", TIME, nullable=True),
         Column("message", TEXT, nullable=True),
         Column("started_at", TIME, server_default=NOW, nullable=False),
         Column("updated_at", TIME, server_default=NOW, nullable=False),

@@ -1,0 +1,136 @@
+"""How an operation is carried out: forward through its steps, or backward through their undos, and never half.
+
+There is no checkpoint to believe. After a kill the steps run again from the first one, and each looks at the world before it
+acts; what can't be read off the world are the action's two marks, `failed_step` and `settled_at` ("failed, so undo" and
+"verified, so commit").
+"""
+
+import logging
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from renova.agent.work import Interrupted, Work
+from renova.compute import actions
+from renova.compute.states import TaskState
+from renova.db.tables import Action, Server
+
+log = logging.getLogger(__name__)
+Deed = Callable[[Work], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """`do` makes something so, whatever was before; `undo` makes it as it was, whether or not `do` came to its end."""
+
+    name: str
+    do: Deed
+    undo: Deed | None = None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What an action consists of.
+
+    `tasks`: the task_states under which it goes on; any other means that another action has taken over.
+    `commit`, `fail`, `stuck`: what the server's row becomes when all steps are done, when all are undone, and when an
+    undo failed. Each returns False where another action has taken the server over.
+    `tidy` removes what is not needed any more; it is the last thing that happens, and only after a durable mark.
+    """
+
+    tasks: frozenset[TaskState]
+    steps: tuple[Step, ...]
+    commit: Callable[[AsyncSession, Action], Awaitable[bool]]
+    fail: Callable[[AsyncSession, Action, str], Awaitable[bool]]
+    stuck: Callable[[AsyncSession, Action, str], Awaitable[bool]]
+    tidy: Deed | None = None
+
+
+async def carry_out(work: Work, operation: Operation) -> None:
+    """Bring an action to its end. Raises only what is not the action's fault (the database is away): then it stays open."""
+    action = work.action
+    try:
+        if action.settled_at is None and action.failed_step is None:
+            await _forward(work, operation)
+        if action.settled_at is None:
+            await _backward(work, operation)
+    except Interrupted:
+        await _finish(work, "Error: another action has taken over.")
+        return
+    if operation.tidy:
+        await operation.tidy(work)
+    await _finish(work, action.message)
+
+
+async def _finish(work: Work, message: str | None) -> None:
+    async with work.tools.sessions.begin() as session:
+        await actions.finish_action(session, work.action, message)
+
+
+async def _forward(work: Work, operation: Operation) -> None:
+    for step in operation.steps:
+        await _check_not_interrupted(work, operation)
+        error = await _run(work, step.name, step.do)
+        if error is not None:
+            async with work.tools.sessions.begin() as session:
+                await actions.mark_failed(session, work.action, step.name, f"Error: {step.name}: {error}")
+            return
+    async with work.tools.sessions.begin() as session:
+        if not await operation.commit(session, work.action):
+            raise Interrupted
+        await actions.mark_settled(session, work.action)
+
+
+async def _backward(work: Work, operation: Operation) -> None:
+    names = [step.name for step in operation.steps]
+    begun = operation.steps[: names.index(work.action.failed_step or names[-1]) + 1]
+    end = operation.fail
+    message = work.action.message or "Error"
+    for step in reversed(begun):
+        if step.undo is None:
+            continue
+        error = await _run(work, f"undo_{step.name}", step.undo)
+        if error is not None:
+            # An undo that fails is a loud state of its own, and what is left is kept for whoever looks at it.
+            log.error("action %s: undo of %s failed: %s", work.action.id, step.name, error)
+            end, message = operation.stuck, f"{message}; undo_{step.name}: {error}"
+            break
+    async with work.tools.sessions.begin() as session:
+        await end(session, work.action, message)
+        await actions.mark_settled(session, work.action)
+    work.action.message = message
+
+
+async def _run(work: Work, name: str, deed: Deed) -> str | None:
+    """Run one step between its two events. Returns what went wrong, in words for the server's owner."""
+    async with work.tools.sessions.begin() as session:
+        await actions.start_event(session, work.action, name)
+    error = trace = None
+    try:
+        await deed(work)
+    except (OperationalError, InterfaceError):
+        raise
+    except Interrupted:
+        async with work.tools.sessions.begin() as session:
+            await actions.finish_event(session, work.action, name, error="Another action has taken over.")
+        raise
+    except Exception as exception:
+        log.exception("action %s (%s): %s failed", work.action.id, work.action.action, name)
+        error = str(exception) or type(exception).__name__
+        trace = traceback.format_exc()
+    async with work.tools.sessions.begin() as session:
+        await actions.finish_event(session, work.action, name, error=error, traceback=trace)
+    return error
+
+
+async def _check_not_interrupted(work: Work, operation: Operation) -> None:
+    async with work.tools.sessions() as session:
+        task_state = await session.scalar(
+            select(Server.task_state).where(Server.id == work.action.server_id)
+        )
+    if task_state not in operation.tasks:
+        raise Interrupted

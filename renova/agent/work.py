@@ -1,0 +1,87 @@
+"""Work: one action under way on this host, and what its steps need to do it."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from oslo_config import cfg
+from sqlalchemy import select, update
+from sqlalchemy.orm import selectinload
+
+from renova.agent.images import ImageCache
+from renova.agent.qemu.face import Hypervisor
+from renova.compute.generations import get_generation
+from renova.db.session import Sessions
+from renova.db.tables import Action, Generation, Port, Server
+
+T = TypeVar("T")
+# Progress is written at most this often, in seconds.
+PROGRESS_INTERVAL = 0.2
+
+
+class Interrupted(Exception):
+    """Another action has taken the server over."""
+
+
+class StepFailed(Exception):
+    """A step could not be done; the message is for the server's owner."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What an agent works with, the same for every action."""
+
+    conf: cfg.ConfigOpts
+    sessions: Sessions
+    hypervisor: Hypervisor
+    images: ImageCache
+
+
+@dataclass
+class Work:
+    tools: Tools
+    action: Action
+    interrupted: asyncio.Event = field(default_factory=asyncio.Event)
+    _progress_at: float = 0.0
+
+    async def server(self) -> Server:
+        """The row as it is now, with ports and networks."""
+        async with self.tools.sessions() as session:
+            rows = await session.scalars(
+                select(Server)
+                .where(Server.id == self.action.server_id)
+                .options(selectinload(Server.ports).selectinload(Port.network))
+            )
+            return rows.one()
+
+    async def generation(self, number: int) -> Generation:
+        async with self.tools.sessions() as session:
+            return await get_generation(session, self.action.server_id, number)
+
+    async def progress(self, percent: int) -> None:
+        """Show how far the action is. Not a change of the server: `updated` stays as it is."""
+        if time.monotonic() - self._progress_at < PROGRESS_INTERVAL:
+            return
+        self._progress_at = time.monotonic()
+        async with self.tools.sessions.begin() as session:
+            await session.execute(
+                update(Server)
+                .where(Server.id == self.action.server_id, Server.progress < percent)
+                .values(progress=percent, updated_at=Server.updated_at)
+            )
+
+    async def unless_interrupted(self, waiting: Coroutine[Any, Any, T]) -> T:
+        """Wait for what may be given up at any point. Raises Interrupted as soon as another action takes over."""
+        wanted = asyncio.create_task(waiting)
+        interruption = asyncio.create_task(self.interrupted.wait())
+        try:
+            await asyncio.wait({wanted, interruption}, return_when=asyncio.FIRST_COMPLETED)
+            if wanted.done():
+                return wanted.result()
+            raise Interrupted
+        finally:
+            for task in (wanted, interruption):
+                task.cancel()
+            await asyncio.gather(wanted, interruption, return_exceptions=True)

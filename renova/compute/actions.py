@@ -1,0 +1,133 @@
+"""Actions and their events: what was asked of a server, how far it came, and whether it went well.
+
+The same rows are os-instance-actions for a client and the memory of an agent. An action is open until `finished_at`.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import procrastinate
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+
+from renova import jobs as queue
+from renova.compute.caller import Caller
+from renova.db.tables import Action, Event, Server
+
+
+async def open_action(
+    session: AsyncSession,
+    jobs: procrastinate.App,
+    caller: Caller,
+    server: Server,
+    name: str,
+    detail: dict[str, Any] | None = None,
+) -> Action:
+    """The action's row and its job, in the transaction that begins it."""
+    action = Action(
+        id=str(uuid4()),
+        server_id=server.id,
+        action=name,
+        request_id=caller.request_id,
+        user_id=caller.user_id,
+        project_id=caller.project_id,
+        host=server.host,
+        detail=detail or {},
+    )
+    session.add(action)
+    await session.flush()
+    await queue.defer_action(jobs, session, action_id=action.id, host=server.host)
+    return action
+
+
+async def list_actions(session: AsyncSession, server_id: str) -> list[Action]:
+    """Newest first, as Nova lists them."""
+    rows = await session.scalars(
+        select(Action).where(Action.server_id == server_id).order_by(Action.started_at.desc(), Action.id.desc())
+    )
+    return list(rows)
+
+
+async def find_action(session: AsyncSession, server_id: str, request_id: str) -> Action | None:
+    """One action of a server with its events loaded."""
+    action: Action | None = await session.scalar(
+        select(Action)
+        .where(Action.server_id == server_id, Action.request_id == request_id)
+        .options(selectinload(Action.events))
+    )
+    return action
+
+
+async def open_actions(session: AsyncSession, host: str) -> list[str]:
+    """Ids of what an agent of `host` has to carry on, oldest first."""
+    rows = await session.scalars(
+        select(Action.id).where(Action.host == host, Action.finished_at.is_(None)).order_by(Action.started_at)
+    )
+    return list(rows)
+
+
+async def start_event(session: AsyncSession, action: Action, name: str) -> None:
+    """A step begins, or begins again after its agent was killed: then it keeps its first start."""
+    event = insert(Event).values(action_id=action.id, name=name, host=action.host)
+    await session.execute(
+        event.on_conflict_do_update(
+            index_elements=["action_id", "name"],
+            set_={"finished_at": None, "result": None, "details": None, "traceback": None},
+        )
+    )
+    await _touch(session, action)
+
+
+async def finish_event(
+    session: AsyncSession,
+    action: Action,
+    name: str,
+    *,
+    error: str | None = None,
+    traceback: str | None = None,
+) -> None:
+    await session.execute(
+        update(Event)
+        .where(Event.action_id == action.id, Event.name == name)
+        .values(
+            finished_at=func.now(), result="Error" if error else "Success", details=error, traceback=traceback
+        )
+    )
+    await _touch(session, action)
+
+
+async def _touch(session: AsyncSession, action: Action, **values: Any) -> None:
+    await session.execute(
+        update(Action).where(Action.id == action.id).values(updated_at=func.now(), **values)
+    )
+
+
+async def mark_failed(session: AsyncSession, action: Action, step: str, message: str) -> None:
+    """From here the action only goes backwards, also after its agent was killed."""
+    action.failed_step, action.message = step, message
+    await _touch(session, action, failed_step=step, message=message)
+
+
+async def mark_settled(session: AsyncSession, action: Action) -> None:
+    """The server's row says how the action ended. Only tidying is left, and nothing can fail the action any more."""
+    action.settled_at = datetime.now(UTC)
+    await _touch(session, action, settled_at=func.now())
+
+
+async def finish_action(session: AsyncSession, action: Action, message: str | None = None) -> None:
+    """Close the action. A message says what went wrong; Nova shows the bare word `Error` there."""
+    action.finished_at = datetime.now(UTC)
+    await _touch(session, action, finished_at=func.now(), message=message)
+
+
+def fault_of(message: str, details: str = "") -> dict[str, Any]:
+    """`fault` as a client sees it: Nova's keys."""
+    return {
+        "code": 500,
+        "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "message": message,
+        "details": details,
+    }

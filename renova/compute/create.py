@@ -1,0 +1,164 @@
+"""A server comes to be: the request's transaction, and the agent's last one."""
+
+import re
+import secrets
+import string
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import procrastinate
+from sqlalchemy import func
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from renova.clients.glance import Image
+from renova.compute import actions, generations, networks, quotas, transitions
+from renova.compute.caller import Caller
+from renova.compute.hosts import choose_host
+from renova.compute.states import PowerState, TaskState, VmState
+from renova.db.tables import Action, Flavor, KeyPair, Server
+
+TASKS = (TaskState.SCHEDULING, TaskState.SPAWNING)
+
+
+@dataclass(frozen=True)
+class NewServer:
+    """What was asked for, checked: the image is readable and fits the flavor, the key is the caller's."""
+
+    name: str
+    image: Image
+    flavor: Flavor
+    key: KeyPair | None = None
+    user_data: str | None = None
+    personality: list[dict[str, str]] = field(default_factory=list)
+    metadata: dict[str, str] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    description: str | None = None
+    disk_config: str = "MANUAL"
+    config_drive: bool = False
+    access_ip_v4: str | None = None
+    access_ip_v6: str | None = None
+    availability_zone: str = "nova"
+    wants_port: bool = True
+    fixed_ip: str | None = None
+    min_count: int = 1
+    max_count: int = 1
+
+
+async def create_servers(
+    session: AsyncSession, jobs: procrastinate.App, caller: Caller, new: NewServer
+) -> list[Server]:
+    """Rows, ports, quota, generation 1, action and job of as many servers as the quota allows, up to `max_count`.
+
+    Raises QuotaExceeded when not even `min_count` fit, Unavailable without a host, Conflict without a free address.
+    """
+    count = await quotas.check_and_reserve(
+        session,
+        caller,
+        minimum=new.min_count,
+        maximum=new.max_count,
+        cores=new.flavor.vcpus,
+        ram=new.flavor.ram,
+    )
+    reservation = "r-" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
+    host = await choose_host(session)
+    return [
+        await _create_one(session, jobs, caller, new, host, reservation, index, count) for index in range(count)
+    ]
+
+
+async def _create_one(
+    session: AsyncSession,
+    jobs: procrastinate.App,
+    caller: Caller,
+    new: NewServer,
+    host: str,
+    reservation: str,
+    index: int,
+    count: int,
+) -> Server:
+    server_id = str(uuid4())
+    # Several servers of one request are numbered from one, as Nova does.
+    name = new.name if count == 1 else f"{new.name}-{index + 1}"
+    system: dict[str, Any] = {
+        "name": name,
+        "description": new.description,
+        "image_id": new.image.id,
+        "image_properties": new.image.properties,
+        "meta": new.metadata,
+        "key_name": new.key.name if new.key else None,
+        "key_text": new.key.public_key if new.key else None,
+        "user_data": new.user_data,
+        "personality": new.personality,
+        "disk_config": new.disk_config,
+        "access_ip_v4": new.access_ip_v4,
+        "access_ip_v6": new.access_ip_v6,
+    }
+    server = Server(
+        id=server_id,
+        project_id=caller.project_id,
+        user_id=caller.user_id,
+        hostname=hostname_of(name, server_id),
+        vm_state=VmState.BUILDING,
+        task_state=TaskState.SCHEDULING,
+        host=host,
+        flavor=flavor_of(new.flavor),
+        tags=new.tags,
+        config_drive=new.config_drive,
+        availability_zone=new.availability_zone,
+        reservation_id=reservation,
+        launch_index=index,
+        **system,
+    )
+    session.add(server)
+    await session.flush()
+    generations.add_generation(session, server_id, 1, new.image, system)
+    await session.flush()
+    if new.wants_port:
+        network = await networks.default_network(session)
+        await networks.create_port(session, server, network, address=new.fixed_ip)
+    await actions.open_action(session, jobs, caller, server, "create")
+    await session.refresh(server)
+    await session.refresh(server, ["ports"])
+    return server
+
+
+def hostname_of(name: str, server_id: str) -> str:
+    """The host name that the guest is told: the name's letters, digits, dots and hyphens, at most 63 (Nova's rule)."""
+    ascii_name = name.encode("ascii", "ignore").decode()
+    hostname = re.sub(r"[^\w.-]+", "", re.sub(r"[ _.]", "-", ascii_name)).lower().strip(".-")[:63].rstrip("-")
+    return hostname or f"server-{server_id}"
+
+
+def flavor_of(flavor: Flavor) -> dict[str, Any]:
+    """The flavor as a server remembers it: a later change of the flavor does not change the server."""
+    return {
+        "id": flavor.id,
+        "name": flavor.name,
+        "vcpus": flavor.vcpus,
+        "ram": flavor.ram,
+        "disk": flavor.disk,
+        "ephemeral": flavor.ephemeral,
+        "swap": flavor.swap,
+        "extra_specs": flavor.extra_specs,
+    }
+
+
+async def commit_create(session: AsyncSession, action: Action) -> bool:
+    """The new server runs. False when it is being deleted meanwhile."""
+    return await transitions.end(
+        session,
+        action.server_id,
+        TASKS,
+        vm_state=VmState.ACTIVE,
+        power_state=PowerState.RUNNING,
+        progress=100,
+        launched_at=func.now(),
+    )
+
+
+async def fail_create(session: AsyncSession, action: Action, message: str) -> bool:
+    """The server could not be built: it stays, in ERROR, so that its owner sees why."""
+    return await transitions.end(
+        session, action.server_id, TASKS, vm_state=VmState.ERROR, fault=actions.fault_of(message)
+    )

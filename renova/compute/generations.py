@@ -1,0 +1,65 @@
+"""The operating systems of a server, one row each, and how values pass between them and the server.
+
+A server's row is what was asked for; the generation that `servers.generation` names is what runs.
+"""
+
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from renova.clients.glance import Image
+from renova.db.tables import Generation, Server, System
+
+SYSTEM_COLUMNS = tuple(System.__annotations__)
+
+
+def system_of(row: System) -> dict[str, Any]:
+    """The columns that a server and its generations share, as values."""
+    return {name: getattr(row, name) for name in SYSTEM_COLUMNS}
+
+
+def add_generation(session: AsyncSession, server_id: str, number: int, image: Image, system: dict[str, Any]) -> None:
+    """A generation still to be made: `prepared_at` is set when its files are whole."""
+    session.add(
+        Generation(
+            server_id=server_id,
+            number=number,
+            digest=image.digest,
+            disk_format=image.disk_format,
+            size=image.size,
+            **system,
+        )
+    )
+
+
+async def get_generation(session: AsyncSession, server_id: str, number: int) -> Generation:
+    """The row, which exists for as long as the server or an open action names the number."""
+    generation = await session.get(Generation, (server_id, number), populate_existing=True)
+    if generation is None:
+        raise LookupError(f"server {server_id} has no generation {number}")
+    return generation
+
+
+async def numbers_of(session: AsyncSession, server_id: str) -> list[int]:
+    rows = await session.scalars(
+        select(Generation.number).where(Generation.server_id == server_id).order_by(Generation.number)
+    )
+    return list(rows)
+
+
+async def forget(session: AsyncSession, server_id: str, numbers: list[int]) -> None:
+    """Drop generations whose files are gone; the base images that only they pinned may be evicted from now on."""
+    await session.execute(
+        delete(Generation).where(Generation.server_id == server_id, Generation.number.in_(numbers))
+    )
+
+
+def put_back(server: Server, written: System, earlier: System) -> None:
+    """Give a server its earlier values again, each only where it still holds what the rebuild wrote.
+
+    A later PUT or metadata call of the owner wins over the restore.
+    """
+    for column in SYSTEM_COLUMNS:
+        if getattr(server, column) == getattr(written, column):
+            setattr(server, column, getattr(earlier, column))

@@ -1,0 +1,111 @@
+"""Start, stop, reboot, delete: what the request writes and what the agent writes at the end."""
+
+import procrastinate
+from sqlalchemy import delete, func, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from renova.compute import actions, transitions
+from renova.compute.caller import Caller
+from renova.compute.states import TRANSITIONS, PowerState, TaskState, VmState
+from renova.db.tables import Action, Generation, Port, Server
+
+
+async def begin_start(session: AsyncSession, jobs: procrastinate.App, caller: Caller, server: Server) -> None:
+    """Raises ServerNotFound, ServerLocked, ServerBusy, as the four below do."""
+    await transitions.begin(session, caller, server, TRANSITIONS["start"])
+    await actions.open_action(session, jobs, caller, server, "start")
+
+
+async def begin_stop(session: AsyncSession, jobs: procrastinate.App, caller: Caller, server: Server) -> None:
+    await transitions.begin(session, caller, server, TRANSITIONS["stop"])
+    await actions.open_action(session, jobs, caller, server, "stop")
+
+
+async def begin_reboot(
+    session: AsyncSession, jobs: procrastinate.App, caller: Caller, server: Server, *, hard: bool
+) -> None:
+    await transitions.begin(session, caller, server, TRANSITIONS["reboot_hard" if hard else "reboot"])
+    await actions.open_action(session, jobs, caller, server, "reboot", {"hard": hard})
+
+
+async def begin_delete(session: AsyncSession, jobs: procrastinate.App, caller: Caller, server: Server) -> None:
+    """Deleting interrupts what is under way. A second delete of the same server is accepted and changes nothing."""
+    if server.task_state == TaskState.DELETING:
+        return
+    await transitions.begin(session, caller, server, TRANSITIONS["delete"])
+    await actions.open_action(session, jobs, caller, server, "delete")
+
+
+async def commit_running(session: AsyncSession, action: Action) -> bool:
+    """The server runs (start, reboot)."""
+    return await transitions.end(
+        session,
+        action.server_id,
+        (TaskState.POWERING_ON, TaskState.REBOOTING, TaskState.REBOOTING_HARD),
+        vm_state=VmState.ACTIVE,
+        power_state=PowerState.RUNNING,
+    )
+
+
+async def commit_stopped(session: AsyncSession, action: Action) -> bool:
+    """The server is off and has no QEMU process."""
+    return await transitions.end(
+        session,
+        action.server_id,
+        (TaskState.POWERING_OFF,),
+        vm_state=VmState.STOPPED,
+        power_state=PowerState.SHUTDOWN,
+    )
+
+
+async def commit_deleted(session: AsyncSession, action: Action) -> bool:
+    """The row stays, for os-instance-actions and changes-since; what it held is free again."""
+    await session.execute(delete(Port).where(Port.server_id == action.server_id))
+    await session.execute(delete(Generation).where(Generation.server_id == action.server_id))
+    return await transitions.end(
+        session,
+        action.server_id,
+        (TaskState.DELETING,),
+        vm_state=VmState.DELETED,
+        power_state=PowerState.NOSTATE,
+        deleted_at=func.now(),
+        terminated_at=func.now(),
+    )
+
+
+async def fail_start(session: AsyncSession, action: Action, message: str) -> bool:
+    """The server could not be started: it is still off, and `fault` says why."""
+    return await transitions.end(
+        session,
+        action.server_id,
+        (TaskState.POWERING_ON,),
+        vm_state=VmState.STOPPED,
+        fault=actions.fault_of(message),
+    )
+
+
+async def fail_power(session: AsyncSession, action: Action, message: str) -> bool:
+    """The agent could not do it, and what runs now is not sure: ERROR, from where delete and hard reboot go on."""
+    return await transitions.end(
+        session, action.server_id, tuple(TaskState), vm_state=VmState.ERROR, fault=actions.fault_of(message)
+    )
+
+
+async def note_end(session: AsyncSession, server_id: str, reason: str, *, crashed: bool) -> bool:
+    """A guest ended that nobody had asked to end: SHUTOFF, as Nova's power sync does, and why in `fault`.
+
+    A guest that powered itself off has done nothing wrong, so only a crash leaves a fault. Where a task is under
+    way, its action decides what becomes of the server.
+    """
+    noted = await session.scalar(
+        update(Server)
+        .where(Server.id == server_id, Server.vm_state == VmState.ACTIVE, Server.task_state.is_(None))
+        .values(
+            vm_state=VmState.STOPPED,
+            power_state=PowerState.CRASHED if crashed else PowerState.SHUTDOWN,
+            fault=actions.fault_of(reason) if crashed else None,
+            updated_at=func.now(),
+        )
+        .returning(Server.id)
+    )
+    return noted is not None

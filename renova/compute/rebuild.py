@@ -1,0 +1,160 @@
+"""Rebuild: a new OS on the same server, as transactions. The steps between them are the agent's.
+
+The request takes the requested values into the server's row at once (Nova's contract: name filters must find them) and
+keeps the earlier ones in the row of the generation that runs. The one commit that can't be taken back by forgetting it is
+`swap`, and `restore` undoes even that.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import procrastinate
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from renova.clients.glance import Image
+from renova.compute import actions, generations, transitions
+from renova.compute.caller import Caller
+from renova.compute.states import REBUILD_SOURCES, TRANSITIONS, PowerState, TaskState, VmState
+from renova.db.tables import Action, Generation, KeyPair, Server
+
+TASKS = (TaskState.REBUILDING, TaskState.REBUILD_SPAWNING)
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """What was asked for, checked. None leaves a value as it is, except where a `…_sent` flag says that null was sent.
+
+    `admin_pass` and `preserve_ephemeral` have no place here under profile noa: they have no effect.
+    """
+
+    image: Image
+    name: str | None = None
+    metadata: dict[str, str] | None = None
+    key: KeyPair | None = None
+    key_sent: bool = False
+    user_data: str | None = None
+    user_data_sent: bool = False
+    description: str | None = None
+    description_sent: bool = False
+    disk_config: str | None = None
+    access_ip_v4: str | None = None
+    access_ip_v6: str | None = None
+    personality: list[dict[str, str]] | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """Columns of the server that the rebuild sets, as asked for."""
+        changes: dict[str, Any] = {
+            "image_id": self.image.id,
+            "image_properties": self.image.properties,
+            # Files of an earlier request are not written into a new OS.
+            "personality": self.personality or [],
+        }
+        optional = {
+            "name": self.name,
+            "meta": self.metadata,
+            "disk_config": self.disk_config,
+            "access_ip_v4": self.access_ip_v4,
+            "access_ip_v6": self.access_ip_v6,
+        }
+        changes |= {column: value for column, value in optional.items() if value is not None}
+        if self.key_sent:
+            changes["key_name"] = self.key.name if self.key else None
+            changes["key_text"] = self.key.public_key if self.key else None
+        if self.user_data_sent:
+            changes["user_data"] = self.user_data
+        if self.description_sent:
+            changes["description"] = self.description
+        return changes
+
+
+async def begin_rebuild(
+    session: AsyncSession,
+    jobs: procrastinate.App,
+    caller: Caller,
+    server: Server,
+    rebuild: Rebuild,
+    profile: str,
+) -> None:
+    """The one transaction of the request: compare-and-set, generation n+1 (which pins the base), action, job.
+
+    Raises ServerNotFound, ServerLocked, ServerBusy; then nothing is changed.
+    """
+    # Both are read under the row's lock: `begin` below must see the same row.
+    await session.execute(select(Server.id).where(Server.id == server.id).with_for_update())
+    await session.refresh(server)
+    earlier = generations.system_of(server)
+    vm_state = server.vm_state
+    await transitions.begin(
+        session,
+        caller,
+        server,
+        TRANSITIONS["rebuild"],
+        sources=REBUILD_SOURCES[profile],
+        progress=1,
+        generations_made=Server.generations_made + 1,
+        **rebuild.changes(),
+    )
+    await session.execute(
+        update(Generation)
+        .where(Generation.server_id == server.id, Generation.number == server.generation)
+        .values(earlier)
+    )
+    new = server.generations_made
+    generations.add_generation(session, server.id, new, rebuild.image, generations.system_of(server))
+    await session.flush()
+    detail = {"from": server.generation, "to": new, "vm_state": vm_state}
+    await actions.open_action(session, jobs, caller, server, "rebuild", detail)
+
+
+async def swap(session: AsyncSession, action: Action) -> None:
+    """The point of no return: what runs from here on is generation n+1. Done again, it changes nothing."""
+    await session.execute(
+        update(Server)
+        .where(Server.id == action.server_id, Server.generation == action.detail["from"])
+        .values(generation=action.detail["to"], task_state=TaskState.REBUILD_SPAWNING)
+    )
+
+
+async def unswap(session: AsyncSession, action: Action) -> None:
+    """What runs from here on is generation n again."""
+    await session.execute(
+        update(Server)
+        .where(Server.id == action.server_id, Server.generation == action.detail["to"])
+        .values(generation=action.detail["from"])
+    )
+
+
+async def commit_rebuild(session: AsyncSession, action: Action) -> bool:
+    """The new OS is the server's. False when the server is being deleted meanwhile."""
+    running = action.detail["vm_state"] != VmState.STOPPED
+    return await transitions.end(
+        session,
+        action.server_id,
+        TASKS,
+        vm_state=VmState.ACTIVE if running else VmState.STOPPED,
+        power_state=PowerState.RUNNING if running else PowerState.SHUTDOWN,
+        progress=100,
+        launched_at=func.now(),
+    )
+
+
+async def fail_rebuild(session: AsyncSession, action: Action, message: str) -> bool:
+    """The old OS is the server's again, with its name, image, key and metadata; `fault` says that it is a restore."""
+    server = await session.get(Server, action.server_id, populate_existing=True, with_for_update=True)
+    if server is None or server.task_state not in TASKS:
+        return False
+    old = await generations.get_generation(session, server.id, action.detail["from"])
+    new = await generations.get_generation(session, server.id, action.detail["to"])
+    generations.put_back(server, new, old)
+    await session.flush()
+    running = action.detail["vm_state"] == VmState.ACTIVE
+    return await transitions.end(
+        session,
+        server.id,
+        TASKS,
+        vm_state=action.detail["vm_state"],
+        power_state=PowerState.RUNNING if running else PowerState.SHUTDOWN,
+        progress=100,
+        fault=actions.fault_of(message),
+    )

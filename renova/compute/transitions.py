@@ -1,0 +1,84 @@
+"""Beginning an action: the compare-and-set that is the lock of a server.
+
+Two requests that race are decided by PostgreSQL: one of them finds no row. Nothing is read first and believed later.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from renova.compute.caller import Caller
+from renova.compute.states import TaskState, Transition, VmState
+from renova.db.tables import Server
+from renova.errors import ServerBusy, ServerLocked, ServerNotFound
+
+
+async def begin(
+    session: AsyncSession,
+    caller: Caller,
+    server: Server,
+    transition: Transition,
+    *,
+    sources: Collection[VmState] | None = None,
+    **values: Any,
+) -> None:
+    """Set the transition's task_state and `values`, or raise what stands against it and change nothing.
+
+    `fault` tells of the last action until the next one begins, so it is cleared here.
+
+    Raises ServerNotFound (deleted meanwhile), ServerLocked, ServerBusy (wrong state, or a task is under way).
+    """
+    allowed = transition.sources if sources is None else sources
+    unlocked = True if caller.is_admin else Server.locked_by.is_(None)
+    statement = (
+        update(Server)
+        .where(
+            Server.id == server.id,
+            Server.deleted_at.is_(None),
+            Server.vm_state.in_(allowed),
+            or_(Server.task_state.is_(None), Server.task_state.in_(transition.interrupts)),
+            unlocked,
+        )
+        .values(task_state=transition.task_state, fault=None, updated_at=func.now(), **values)
+        .returning(Server.id)
+    )
+    # The ORM must not guess what the row holds now: it is read again below.
+    begun = await session.scalar(statement.execution_options(synchronize_session=False))
+    if begun is None:
+        raise await _what_stands_against(session, caller, server.id, transition, allowed)
+    await session.refresh(server)
+
+
+async def _what_stands_against(
+    session: AsyncSession, caller: Caller, server_id: str, transition: Transition, allowed: Collection[VmState]
+) -> Exception:
+    row = (
+        await session.execute(
+            select(Server.vm_state, Server.task_state, Server.locked_by, Server.deleted_at).where(
+                Server.id == server_id
+            )
+        )
+    ).one_or_none()
+    if row is None or row.deleted_at is not None:
+        return ServerNotFound(server_id)
+    if row.locked_by is not None and not caller.is_admin:
+        return ServerLocked(server_id)
+    if row.vm_state not in allowed:
+        return ServerBusy(server_id, transition.nova_name, "vm_state", row.vm_state)
+    return ServerBusy(server_id, transition.nova_name, "task_state", row.task_state)
+
+
+async def end(session: AsyncSession, server_id: str, tasks: Collection[TaskState], **values: Any) -> bool:
+    """End a task: set `values` where the server still is in one of `tasks`.
+
+    False when something else (a delete) has taken the server over; then nothing is changed.
+    """
+    statement = (
+        update(Server)
+        .where(Server.id == server_id, Server.task_state.in_(tasks))
+        .values({"task_state": None, "updated_at": func.now(), **values})
+        .returning(Server.id)
+    )
+    return await session.scalar(statement.execution_options(synchronize_session=False)) is not None
