@@ -22,7 +22,7 @@ class Machine(Protocol):
         """Resolves, milliseconds after the guest no longer runs, with the reason ("guest powered off").
 
         The QEMU process may still exist then (a guest that powered itself off leaves it paused): `quit` ends
-        it. The future never fails and must not be cancelled: wait for it under asyncio.wait or asyncio.shield.
+        it. The future never fails and must not be cancelled: wait under asyncio.wait or asyncio.shield.
         """
 
     @property
@@ -63,8 +63,8 @@ class Hypervisor(Protocol):
     """The virtual machines of one host. They outlive this object and the process that holds it."""
 
     on_end: EndCallback | None
-    """Called with (server_id, machine, reason) in the event loop when a machine ends that neither `power_down`
-    nor `quit` was asked to end. It must not block."""
+    """Called with (server_id, machine, reason) in the event loop when a machine ends that neither `quit` nor
+    `power_down` was asked to end. It must not block."""
 
     async def adopt(self) -> list[Machine]:
         """Attach to every machine that an earlier process left running; once, before anything else.
@@ -76,7 +76,7 @@ class Hypervisor(Protocol):
     async def start(self, spec: MachineSpec) -> Machine:
         """Start a machine and return when its processors run. Its console log starts empty.
 
-        Raises RenovaError with QEMU's own last words where it does not start, or when the server runs already.
+        Raises RenovaError with QEMU's own last words where it does not start, and when the server runs.
         """
 
     def get(self, server_id: str) -> Machine | None:
@@ -86,7 +86,7 @@ class Hypervisor(Protocol):
         """End the server's machine, if there is one, and forget everything about it, its console log too."""
 
     async def console_output(self, server_id: str, lines: int | None) -> str:
-        """The newest `lines` lines (None is all) that the server's latest machine printed; "" if it never ran.
+        """The newest `lines` lines (None: all) that the server's latest machine printed; "" if it never ran.
 
         At most about 1 MiB is kept.
         """

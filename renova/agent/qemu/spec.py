@@ -44,7 +44,7 @@ class MachineSpec:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Raises ValueError, TypeError or KeyError where the text is no spec that this version understands."""
+        """Raises ValueError, TypeError or KeyError where the text is not a spec that this version knows."""
         values = json.loads(text)
         values["cards"] = tuple(NetworkCard(**card) for card in values["cards"])
         return cls(**values)
