@@ -38,6 +38,13 @@ class ImageUnusable(Invalid):
     """The image can't be used for this server."""
 
 
+class ImageUnacceptable(ImageUnusable):
+    """What is wrong lies in the image alone; Nova's own sentence."""
+
+    def __init__(self, image_id: str, reason: str) -> None:
+        super().__init__(f"Image {image_id} is unacceptable: {reason}")
+
+
 class Unauthenticated(RenovaError):
     """The request you have made requires authentication."""
 
