@@ -1,0 +1,167 @@
+"""The arguments of one QEMU process.
+
+QEMU is given no path: each file and listening socket is a descriptor that it inherits, so that its
+unprivileged user needs no access to any directory of ours. Sources: the manual page of qemu-system-x86_64, and
+QEMU's QAPI reference for -blockdev.
+"""
+
+import json
+from dataclasses import dataclass
+
+from renova.agent.qemu.spec import MachineSpec, NetworkCard
+
+# A guest that breaks out of QEMU gets no new privileges, processes or obsolete system calls.
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+# KVM has the host's own processor; under TCG "max" is everything that QEMU can emulate.
+CPU = {"tcg": "max", "kvm": "host"}
+QMP = "qmp"
+GUEST_AGENT = "qga"
+SERIAL = "serial"
+GUEST_AGENT_PORT = "guest-agent"
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    """A file that QEMU inherits: the descriptor's number, and the path for whoever reads the arguments."""
+
+    number: int
+    path: str
+
+    @property
+    def reference(self) -> str:
+        """What QEMU takes for a path. `-add-fd` puts each file into the set of its own number."""
+        return f"/dev/fdset/{self.number}"
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """Everything that one QEMU process inherits. `sockets` are listening unix sockets, by chardev."""
+
+    base: OpenFile
+    root: OpenFile
+    config_drive: OpenFile | None
+    console: OpenFile
+    pid_file: int
+    sockets: dict[str, int]
+
+    @property
+    def files(self) -> list[OpenFile]:
+        return [file for file in (self.base, self.root, self.config_drive, self.console) if file]
+
+    @property
+    def numbers(self) -> list[int]:
+        return [*(file.number for file in self.files), self.pid_file, *self.sockets.values()]
+
+
+def command_line(program: str, accelerator: str, spec: MachineSpec, inherited: Inherited) -> list[str]:
+    """QEMU's argv for a machine that waits for `cont`. `accelerator` is "tcg" or "kvm"."""
+    return [
+        program,
+        *("-no-user-config", "-nodefaults", "-display", "none"),
+        *("-machine", f"q35,accel={accelerator}", "-cpu", CPU[accelerator]),
+        *("-smp", f"cpus={spec.vcpus}", "-m", f"size={spec.ram_mib}M"),
+        *("-S", "-no-shutdown"),
+        *("-uuid", spec.server_id, "-name", f"guest={_escaped(spec.name)},debug-threads=on"),
+        # The pid file is reached through the descriptor: its directory is closed to QEMU's user.
+        *("-pidfile", f"/proc/self/fd/{inherited.pid_file}"),
+        *("-sandbox", SANDBOX),
+        *("-boot", "strict=on,reboot-timeout=1000"),
+        *_add_fds(inherited),
+        *_consoles(inherited),
+        *("-device", "pvpanic-pci"),
+        *("-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"),
+        *_root_disk(spec, inherited),
+        *_cards(spec.cards),
+        # Last, so that cards have the same PCI slots, hence the same names, with and without it.
+        *_config_drive(inherited.config_drive),
+    ]
+
+
+def _add_fds(inherited: Inherited) -> list[str]:
+    arguments = []
+    for file in inherited.files:
+        arguments += ["-add-fd", f"fd={file.number},set={file.number},opaque={_escaped(file.path)}"]
+    return arguments
+
+
+def _consoles(inherited: Inherited) -> list[str]:
+    """The monitor, the serial port (a live socket and the console log in one) and the guest agent's port."""
+
+    def chardev(name: str, *options: str) -> list[str]:
+        listening = f"socket,id={name},fd={inherited.sockets[name]},server=on,wait=off"
+        return ["-chardev", ",".join((listening, *options))]
+
+    return [
+        *(*chardev(QMP), "-mon", f"chardev={QMP},mode=control"),
+        *chardev(SERIAL, f"logfile={inherited.console.reference}", "logappend=on"),
+        *("-serial", f"chardev:{SERIAL}"),
+        *(*chardev(GUEST_AGENT), "-device", "virtio-serial-pci"),
+        *(
+            "-device",
+            f"virtserialport,id={GUEST_AGENT_PORT},chardev={GUEST_AGENT},name=org.qemu.guest_agent.0",
+        ),
+    ]
+
+
+def _root_disk(spec: MachineSpec, inherited: Inherited) -> list[str]:
+    """The overlay of this generation on its base, below a node "root" that stays when a disk is exchanged.
+
+    Drivers and backing nodes are always named, so that no path or format in a header is ever followed.
+    """
+    generation = spec.generation
+    base = {"driver": spec.base_format, "node-name": f"base-{generation}", "read-only": True}
+    if spec.base_format == "qcow2":
+        base["backing"] = None
+    return [
+        *_node(base | {"file": _file(inherited.base, read_only=True)}),
+        *_node(
+            {
+                "driver": "qcow2",
+                "node-name": f"root-{generation}",
+                "file": _file(inherited.root, read_only=False),
+                "backing": f"base-{generation}",
+            }
+        ),
+        *_node({"driver": "raw", "node-name": "root", "file": f"root-{generation}"}),
+        *("-device", "virtio-blk-pci,id=root-disk,drive=root,bootindex=0"),
+    ]
+
+
+def _config_drive(file: OpenFile | None) -> list[str]:
+    """A read-only virtio disk: Debian's cloud kernel has no driver for the CD of a q35 machine."""
+    if file is None:
+        return []
+    node = {
+        "driver": "raw",
+        "node-name": "config",
+        "read-only": True,
+        "file": _file(file, read_only=True),
+    }
+    return [*_node(node), "-device", "virtio-blk-pci,id=config-disk,drive=config"]
+
+
+def _file(file: OpenFile, *, read_only: bool) -> dict[str, object]:
+    return {"driver": "file", "filename": file.reference, "read-only": read_only, "auto-read-only": False}
+
+
+def _node(node: dict[str, object]) -> list[str]:
+    return ["-blockdev", json.dumps(node)]
+
+
+def _cards(cards: tuple[NetworkCard, ...]) -> list[str]:
+    """QEMU's user network, closed: the guest reaches neither the host's loopback nor anything beyond.
+
+    `host` and `dns` are always given: their defaults lie among the addresses that servers get. The empty option
+    ROM leaves out network boot, which strict boot order rules out anyway.
+    """
+    arguments = []
+    for number, card in enumerate(cards):
+        network = f"net={card.cidr},host={card.gateway},dns={card.dns},dhcpstart={card.address}"
+        device = f"virtio-net-pci,id=card{number},netdev=net{number},mac={card.mac},romfile="
+        arguments += ["-netdev", f"user,id=net{number},restrict=on,ipv6=off,{network}", "-device", device]
+    return arguments
+
+
+def _escaped(value: str) -> str:
+    """A comma in a value is doubled, or QEMU reads another option from there on."""
+    return value.replace(",", ",,")
