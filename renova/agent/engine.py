@@ -1,8 +1,9 @@
-"""How an operation is carried out: forward through its steps, or backward through their undos, and never half.
+"""How an operation is carried out: forward through its steps, or backward through their undos, and never
+half.
 
-There is no checkpoint to believe. After a kill the steps run again from the first one, and each looks at the world before it
-acts; what can't be read off the world are the action's two marks, `failed_step` and `settled_at` ("failed, so undo" and
-"verified, so commit").
+There is no checkpoint to believe. After a kill the steps run again from the first one, and each looks at the
+world before it acts; what can't be read off the world are the action's two marks, `failed_step` and
+`settled_at` ("failed, so undo" and "verified, so commit").
 """
 
 import logging
@@ -25,7 +26,9 @@ Deed = Callable[[Work], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Step:
-    """`do` makes something so, whatever was before; `undo` makes it as it was, whether or not `do` came to its end."""
+    """`do` makes something so, whatever was before; `undo` makes it as it was, whether or not `do` came to
+    its end.
+    """
 
     name: str
     do: Deed
@@ -37,9 +40,10 @@ class Operation:
     """What an action consists of.
 
     `tasks`: the task_states under which it goes on; any other means that another action has taken over.
-    `commit`, `fail`, `stuck`: what the server's row becomes when all steps are done, when all are undone, and when an
-    undo failed. Each returns False where another action has taken the server over.
-    `tidy` removes what is not needed any more; it is the last thing that happens, and only after a durable mark.
+    `commit`, `fail`, `stuck`: what the server's row becomes when all steps are done, when all are undone,
+    and when an undo failed. Each returns False where another action has taken the server over.
+    `tidy` removes what is not needed any more; it is the last thing that happens, and only after a durable
+    mark.
     """
 
     tasks: frozenset[TaskState]
@@ -51,7 +55,9 @@ class Operation:
 
 
 async def carry_out(work: Work, operation: Operation) -> None:
-    """Bring an action to its end. Raises only what is not the action's fault (the database is away): then it stays open."""
+    """Bring an action to its end. Raises only what is not the action's fault (the database is away): then it
+    stays open.
+    """
     action = work.action
     try:
         if action.settled_at is None and action.failed_step is None:
@@ -129,8 +135,6 @@ async def _run(work: Work, name: str, deed: Deed) -> str | None:
 
 async def _check_not_interrupted(work: Work, operation: Operation) -> None:
     async with work.tools.sessions() as session:
-        task_state = await session.scalar(
-            select(Server.task_state).where(Server.id == work.action.server_id)
-        )
+        task_state = await session.scalar(select(Server.task_state).where(Server.id == work.action.server_id))
     if task_state not in operation.tasks:
         raise Interrupted

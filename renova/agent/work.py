@@ -73,7 +73,9 @@ class Work:
             )
 
     async def unless_interrupted(self, waiting: Coroutine[Any, Any, T]) -> T:
-        """Wait for what may be given up at any point. Raises Interrupted as soon as another action takes over."""
+        """Wait for what may be given up at any point. Raises Interrupted as soon as another action takes
+        over.
+        """
         wanted = asyncio.create_task(waiting)
         interruption = asyncio.create_task(self.interrupted.wait())
         try:

@@ -1,6 +1,7 @@
 """Actions and their events: what was asked of a server, how far it came, and whether it went well.
 
-The same rows are os-instance-actions for a client and the memory of an agent. An action is open until `finished_at`.
+The same rows are os-instance-actions for a client and the memory of an agent. An action is open until
+`finished_at`.
 """
 
 from datetime import UTC, datetime
@@ -46,7 +47,9 @@ async def open_action(
 async def list_actions(session: AsyncSession, server_id: str) -> list[Action]:
     """Newest first, as Nova lists them."""
     rows = await session.scalars(
-        select(Action).where(Action.server_id == server_id).order_by(Action.started_at.desc(), Action.id.desc())
+        select(Action)
+        .where(Action.server_id == server_id)
+        .order_by(Action.started_at.desc(), Action.id.desc())
     )
     return list(rows)
 
@@ -112,7 +115,9 @@ async def mark_failed(session: AsyncSession, action: Action, step: str, message:
 
 
 async def mark_settled(session: AsyncSession, action: Action) -> None:
-    """The server's row says how the action ended. Only tidying is left, and nothing can fail the action any more."""
+    """The server's row says how the action ended. Only tidying is left, and nothing can fail the action any
+    more.
+    """
     action.settled_at = datetime.now(UTC)
     await _touch(session, action, settled_at=func.now())
 

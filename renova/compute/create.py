@@ -48,9 +48,11 @@ class NewServer:
 async def create_servers(
     session: AsyncSession, jobs: procrastinate.App, caller: Caller, new: NewServer
 ) -> list[Server]:
-    """Rows, ports, quota, generation 1, action and job of as many servers as the quota allows, up to `max_count`.
+    """Rows, ports, quota, generation 1, action and job of as many servers as the quota allows, up to
+    `max_count`.
 
-    Raises QuotaExceeded when not even `min_count` fit, Unavailable without a host, Conflict without a free address.
+    Raises QuotaExceeded when not even `min_count` fit, Unavailable without a host, Conflict without a free
+    address.
     """
     count = await quotas.check_and_reserve(
         session,
@@ -63,7 +65,8 @@ async def create_servers(
     reservation = "r-" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
     host = await choose_host(session)
     return [
-        await _create_one(session, jobs, caller, new, host, reservation, index, count) for index in range(count)
+        await _create_one(session, jobs, caller, new, host, reservation, index, count)
+        for index in range(count)
     ]
 
 
@@ -124,7 +127,9 @@ async def _create_one(
 
 
 def hostname_of(name: str, server_id: str) -> str:
-    """The host name that the guest is told: the name's letters, digits, dots and hyphens, at most 63 (Nova's rule)."""
+    """The host name that the guest is told: the name's letters, digits, dots and hyphens, at most 63 (Nova's
+    rule).
+    """
     ascii_name = name.encode("ascii", "ignore").decode()
     hostname = re.sub(r"[^\w.-]+", "", re.sub(r"[ _.]", "-", ascii_name)).lower().strip(".-")[:63].rstrip("-")
     return hostname or f"server-{server_id}"

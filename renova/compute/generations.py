@@ -19,7 +19,9 @@ def system_of(row: System) -> dict[str, Any]:
     return {name: getattr(row, name) for name in SYSTEM_COLUMNS}
 
 
-def add_generation(session: AsyncSession, server_id: str, number: int, image: Image, system: dict[str, Any]) -> None:
+def add_generation(
+    session: AsyncSession, server_id: str, number: int, image: Image, system: dict[str, Any]
+) -> None:
     """A generation still to be made: `prepared_at` is set when its files are whole."""
     session.add(
         Generation(
@@ -49,7 +51,9 @@ async def numbers_of(session: AsyncSession, server_id: str) -> list[int]:
 
 
 async def forget(session: AsyncSession, server_id: str, numbers: list[int]) -> None:
-    """Drop generations whose files are gone; the base images that only they pinned may be evicted from now on."""
+    """Drop generations whose files are gone; the base images that only they pinned may be evicted from now
+    on.
+    """
     await session.execute(
         delete(Generation).where(Generation.server_id == server_id, Generation.number.in_(numbers))
     )

@@ -15,7 +15,9 @@ RESERVED = 4
 
 
 async def default_network(session: AsyncSession) -> Network:
-    """The network that a server gets a port on when its owner names none. Raises Conflict where there is none."""
+    """The network that a server gets a port on when its owner names none. Raises Conflict where there is
+    none.
+    """
     network: Network | None = await session.scalar(select(Network).order_by(Network.label).limit(1))
     if network is None:
         raise Conflict("There is no network to attach the server to.")
@@ -49,7 +51,9 @@ async def create_port(
 def _choose(network: Network, taken: set[str], wanted: str | None) -> str:
     hosts = ipaddress.ip_network(network.cidr)
     if wanted is not None:
-        if ipaddress.ip_address(wanted) not in hosts or int(ipaddress.ip_address(wanted)) < int(hosts[RESERVED]):
+        if ipaddress.ip_address(wanted) not in hosts or int(ipaddress.ip_address(wanted)) < int(
+            hosts[RESERVED]
+        ):
             raise Invalid(f"Fixed IP address {wanted} is not a valid ip address for network {network.id}.")
         if wanted in taken:
             raise Invalid(f"Fixed IP address {wanted} is already in use on instance.")
@@ -62,5 +66,7 @@ def _choose(network: Network, taken: set[str], wanted: str | None) -> str:
 
 
 def _random_mac() -> str:
-    """Nova's prefix fa:16:3e and three random bytes; the column is unique, so a clash is an error and not a muddle."""
+    """Nova's prefix fa:16:3e and three random bytes; the column is unique, so a clash is an error and not a
+    muddle.
+    """
     return "fa:16:3e:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))

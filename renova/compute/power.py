@@ -28,8 +28,12 @@ async def begin_reboot(
     await actions.open_action(session, jobs, caller, server, "reboot", {"hard": hard})
 
 
-async def begin_delete(session: AsyncSession, jobs: procrastinate.App, caller: Caller, server: Server) -> None:
-    """Deleting interrupts what is under way. A second delete of the same server is accepted and changes nothing."""
+async def begin_delete(
+    session: AsyncSession, jobs: procrastinate.App, caller: Caller, server: Server
+) -> None:
+    """Deleting interrupts what is under way. A second delete of the same server is accepted and changes
+    nothing.
+    """
     if server.task_state == TaskState.DELETING:
         return
     await transitions.begin(session, caller, server, TRANSITIONS["delete"])
@@ -85,7 +89,9 @@ async def fail_start(session: AsyncSession, action: Action, message: str) -> boo
 
 
 async def fail_power(session: AsyncSession, action: Action, message: str) -> bool:
-    """The agent could not do it, and what runs now is not sure: ERROR, from where delete and hard reboot go on."""
+    """The agent could not do it, and what runs now is not sure: ERROR, from where delete and hard reboot go
+    on.
+    """
     return await transitions.end(
         session, action.server_id, tuple(TaskState), vm_state=VmState.ERROR, fault=actions.fault_of(message)
     )
@@ -94,8 +100,8 @@ async def fail_power(session: AsyncSession, action: Action, message: str) -> boo
 async def note_end(session: AsyncSession, server_id: str, reason: str, *, crashed: bool) -> bool:
     """A guest ended that nobody had asked to end: SHUTOFF, as Nova's power sync does, and why in `fault`.
 
-    A guest that powered itself off has done nothing wrong, so only a crash leaves a fault. Where a task is under
-    way, its action decides what becomes of the server.
+    A guest that powered itself off has done nothing wrong, so only a crash leaves a fault. Where a task is
+    under way, its action decides what becomes of the server.
     """
     noted = await session.scalar(
         update(Server)

@@ -1,8 +1,8 @@
 """Rebuild: a new OS on the same server, as transactions. The steps between them are the agent's.
 
-The request takes the requested values into the server's row at once (Nova's contract: name filters must find them) and
-keeps the earlier ones in the row of the generation that runs. The one commit that can't be taken back by forgetting it is
-`swap`, and `restore` undoes even that.
+The request takes the requested values into the server's row at once (Nova's contract: name filters must find
+them) and keeps the earlier ones in the row of the generation that runs. The one commit that can't be taken
+back by forgetting it is `swap`, and `restore` undoes even that.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,8 @@ TASKS = (TaskState.REBUILDING, TaskState.REBUILD_SPAWNING)
 
 @dataclass(frozen=True)
 class Rebuild:
-    """What was asked for, checked. None leaves a value as it is, except where a `…_sent` flag says that null was sent.
+    """What was asked for, checked. None leaves a value as it is, except where a `…_sent` flag says that null
+    was sent.
 
     `admin_pass` and `preserve_ephemeral` have no place here under profile noa: they have no effect.
     """
@@ -140,7 +141,9 @@ async def commit_rebuild(session: AsyncSession, action: Action) -> bool:
 
 
 async def fail_rebuild(session: AsyncSession, action: Action, message: str) -> bool:
-    """The old OS is the server's again, with its name, image, key and metadata; `fault` says that it is a restore."""
+    """The old OS is the server's again, with its name, image, key and metadata; `fault` says that it is a
+    restore.
+    """
     server = await session.get(Server, action.server_id, populate_existing=True, with_for_update=True)
     if server is None or server.task_state not in TASKS:
         return False

@@ -1,6 +1,7 @@
 """Beginning an action: the compare-and-set that is the lock of a server.
 
-Two requests that race are decided by PostgreSQL: one of them finds no row. Nothing is read first and believed later.
+Two requests that race are decided by PostgreSQL: one of them finds no row. Nothing is read first and
+believed later.
 """
 
 from collections.abc import Collection
@@ -52,7 +53,11 @@ async def begin(
 
 
 async def _what_stands_against(
-    session: AsyncSession, caller: Caller, server_id: str, transition: Transition, allowed: Collection[VmState]
+    session: AsyncSession,
+    caller: Caller,
+    server_id: str,
+    transition: Transition,
+    allowed: Collection[VmState],
 ) -> Exception:
     row = (
         await session.execute(

@@ -1,0 +1,314 @@
+"""The steps of every operation. Each makes something so, and looks at the world first: done twice, it
+changes nothing.
+
+A step never trusts that another has run: the one that needs a stopped guest stops it itself.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import update
+
+from renova.agent import config_drive, disks
+from renova.agent.images import CachedBase
+from renova.agent.network import network_card, network_data
+from renova.agent.qemu.face import Machine
+from renova.agent.qemu.spec import MachineSpec
+from renova.agent.work import StepFailed, Work
+from renova.compute import rebuild
+from renova.compute.generations import forget, numbers_of
+from renova.compute.states import VmState
+from renova.db.tables import Generation, Server
+
+GIB = 1024**3
+# How long one question to the guest agent may take, and the pause between two, in seconds.
+ASK_AGENT = 5.0
+ASK_AGAIN = 0.5
+# What a rebuild's progress is when a step has been done; fetching the image fills the range up to FETCHED.
+FETCHED, PREPARED, STOPPED, SWAPPED, STARTED, ALIVE = 40, 50, 60, 65, 75, 95
+
+
+# --- the image and the files of a generation
+
+
+async def ensure_base(work: Work, generation: Generation) -> CachedBase:
+    """The generation's base image, from the cache or fetched into it."""
+    shown: set[asyncio.Task[None]] = set()
+
+    def progress(done: int, total: int) -> None:
+        if total and not shown:  # One write at a time; the next call shows the newer figure.
+            task = asyncio.create_task(work.progress(1 + (FETCHED - 1) * done // total))
+            shown.add(task)
+            task.add_done_callback(shown.discard)
+
+    base = await work.unless_interrupted(
+        work.tools.images.ensure(
+            generation.image_id,
+            generation.digest,
+            generation.disk_format,
+            generation.size,
+            progress=progress,
+        )
+    )
+    await asyncio.gather(*shown)
+    return base
+
+
+async def ensure_disks(work: Work, number: int) -> None:
+    """Root overlay and config drive of a generation are whole on disk, and a mark in the database says so."""
+    generation = await work.generation(number)
+    server = await work.server()
+    base = await ensure_base(work, generation)
+    directory = server_directory(work)
+    root, drive = disks.root_path(directory, number), disks.config_path(directory, number)
+    if generation.prepared_at is not None:
+        if disks.is_whole(root, base) and drive.exists():
+            return
+        raise StepFailed("the prepared disk is damaged or gone")
+    size = max(server.flavor["disk"] * GIB, base.virtual_size)
+    await disks.make_overlay(root, base, size)
+    await asyncio.to_thread(config_drive.build, drive, drive_of(server, generation))
+    async with work.tools.sessions.begin() as session:
+        await session.execute(
+            update(Generation)
+            .where(Generation.server_id == server.id, Generation.number == number)
+            .values(prepared_at=datetime.now(UTC), virtual_size=size)
+        )
+    await work.progress(PREPARED)
+
+
+async def remove_disks(work: Work, number: int) -> None:
+    await asyncio.to_thread(disks.remove, server_directory(work), number)
+
+
+def server_directory(work: Work) -> Path:
+    return disks.server_directory(work.tools.conf.state_path, work.action.server_id)
+
+
+def drive_of(server: Server, generation: Generation) -> config_drive.ConfigDrive:
+    """What the guest of a generation is told about itself."""
+    return config_drive.ConfigDrive(
+        uuid=server.id,
+        hostname=server.hostname,
+        name=generation.name,
+        project_id=server.project_id,
+        availability_zone=server.availability_zone,
+        launch_index=server.launch_index,
+        metadata=generation.meta,
+        key_name=generation.key_name,
+        public_key=generation.key_text,
+        user_data=generation.user_data,
+        personality=generation.personality,
+        network_data=network_data(server.ports),
+    )
+
+
+# --- the machine
+
+
+async def ensure_stopped(work: Work) -> None:
+    """The guest is off and QEMU is gone: asked politely for [compute] shutdown_timeout seconds, then
+    ended.
+    """
+    machine = work.tools.hypervisor.get(work.action.server_id)
+    if machine is not None:
+        await work.unless_interrupted(machine.power_down(work.tools.conf.compute.shutdown_timeout))
+        await machine.quit()
+
+
+async def ensure_ended(work: Work) -> None:
+    """QEMU is gone, at once."""
+    machine = work.tools.hypervisor.get(work.action.server_id)
+    if machine is not None:
+        await machine.quit()
+
+
+async def ensure_started(work: Work, number: int) -> None:
+    """A machine of exactly this generation runs."""
+    machine = work.tools.hypervisor.get(work.action.server_id)
+    if machine is not None:
+        if machine.spec.generation == number and not machine.ended.done():
+            return
+        await machine.quit()
+    await work.tools.hypervisor.start(await spec_of(work, number))
+
+
+async def spec_of(work: Work, number: int) -> MachineSpec:
+    generation = await work.generation(number)
+    server = await work.server()
+    base = await ensure_base(work, generation)
+    directory = server_directory(work)
+    return MachineSpec(
+        server_id=server.id,
+        generation=number,
+        name=generation.name,
+        vcpus=server.flavor["vcpus"],
+        ram_mib=server.flavor["ram"],
+        base=str(base.path),
+        base_format=base.disk_format,
+        root=str(disks.root_path(directory, number)),
+        config_drive=str(disks.config_path(directory, number)),
+        cards=tuple(network_card(port) for port in server.ports),
+    )
+
+
+async def verify(work: Work, number: int) -> None:
+    """The new OS is alive: its guest agent answers, if the image promises one; else it neither panics nor
+    keeps resetting.
+
+    A guest whose process ends is dead in both cases, and noticed at once.
+    """
+    machine = work.tools.hypervisor.get(work.action.server_id)
+    if machine is None:
+        raise StepFailed("the new system's QEMU is gone")
+    generation = await work.generation(number)
+    alive = _agent_answers if promises_agent(generation) else _settles
+    try:
+        await work.unless_interrupted(_unless_ended(machine, alive(work, machine)))
+    except TimeoutError:
+        limit = work.tools.conf.rebuild.agent_timeout
+        raise StepFailed(f"the new system's guest agent did not answer within {limit} seconds") from None
+    await work.progress(ALIVE)
+
+
+def promises_agent(generation: Generation) -> bool:
+    return generation.image_properties.get("hw_qemu_guest_agent", "").lower() in {"yes", "true", "1", "on"}
+
+
+async def _agent_answers(work: Work, machine: Machine) -> None:
+    async with asyncio.timeout(work.tools.conf.rebuild.agent_timeout):
+        while not await machine.agent_answers(ASK_AGENT):  # noqa: ASYNC110  Nothing tells of an agent's start.
+            await asyncio.sleep(ASK_AGAIN)
+
+
+async def _settles(work: Work, machine: Machine) -> None:
+    """Firmware resets once or twice at each boot; a system that still resets when it should have settled is
+    in a loop.
+    """
+    settle = work.tools.conf.rebuild.settle
+    begun = time.monotonic()
+    await asyncio.sleep(settle)
+    last = machine.last_guest_reset
+    if last is not None and last > begun + settle / 2:
+        raise StepFailed(f"the new system was still resetting itself after {settle} seconds")
+
+
+async def _unless_ended(machine: Machine, waiting: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(waiting)
+    try:
+        await asyncio.wait({task, machine.ended}, return_when=asyncio.FIRST_COMPLETED)
+        if machine.ended.done():
+            raise StepFailed(f"the new system did not stay up: {machine.ended.result()}")
+        await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+# --- rebuild
+
+
+def _was_running(work: Work) -> bool:
+    return bool(work.action.detail["vm_state"] != VmState.STOPPED)
+
+
+async def fetch_image(work: Work) -> None:
+    await ensure_base(work, await work.generation(work.action.detail["to"]))
+
+
+async def make_new_disks(work: Work) -> None:
+    await ensure_disks(work, work.action.detail["to"])
+
+
+async def remove_new_disks(work: Work) -> None:
+    await remove_disks(work, work.action.detail["to"])
+
+
+async def stop_old(work: Work) -> None:
+    """Nothing to do when the new generation runs already: then the agent was killed after the swap."""
+    machine = work.tools.hypervisor.get(work.action.server_id)
+    if machine is not None and machine.spec.generation == work.action.detail["from"]:
+        await ensure_stopped(work)
+    await work.progress(STOPPED)
+
+
+async def start_old(work: Work) -> None:
+    """The old system runs again, if it ran before. It is not even touched when it was never stopped."""
+    if _was_running(work):
+        await ensure_started(work, work.action.detail["from"])
+
+
+async def swap(work: Work) -> None:
+    async with work.tools.sessions.begin() as session:
+        await rebuild.swap(session, work.action)
+    await work.progress(SWAPPED)
+
+
+async def unswap(work: Work) -> None:
+    async with work.tools.sessions.begin() as session:
+        await rebuild.unswap(session, work.action)
+
+
+async def start_new(work: Work) -> None:
+    if _was_running(work):
+        await ensure_started(work, work.action.detail["to"])
+        await work.progress(STARTED)
+
+
+async def end_new(work: Work) -> None:
+    machine = work.tools.hypervisor.get(work.action.server_id)
+    if machine is not None and machine.spec.generation == work.action.detail["to"]:
+        await machine.quit()
+
+
+async def verify_new(work: Work) -> None:
+    if _was_running(work):
+        await verify(work, work.action.detail["to"])
+
+
+async def tidy_generations(work: Work) -> None:
+    """What no longer has a use: after a success every generation but the new one and its predecessor, which
+    is kept for going back; after a failure the one that was being made.
+    """
+    old, new = work.action.detail["from"], work.action.detail["to"]
+    async with work.tools.sessions() as session:
+        numbers = await numbers_of(session, work.action.server_id)
+    useless = [n for n in numbers if (n == new if work.action.failed_step else n < new and n != old)]
+    for number in useless:
+        await remove_disks(work, number)
+    async with work.tools.sessions.begin() as session:
+        await forget(session, work.action.server_id, useless)
+
+
+# --- the other operations
+
+
+async def current_generation(work: Work) -> int:
+    return (await work.server()).generation
+
+
+async def make_disks(work: Work) -> None:
+    await ensure_disks(work, await current_generation(work))
+
+
+async def start(work: Work) -> None:
+    await ensure_started(work, await current_generation(work))
+
+
+async def reboot(work: Work) -> None:
+    """Soft: the guest is asked to go down first. Both end with a fresh QEMU, so that a hung one is no
+    obstacle.
+    """
+    if not work.action.detail["hard"]:
+        await ensure_stopped(work)
+    await ensure_ended(work)
+    await start(work)
+
+
+async def remove_everything(work: Work) -> None:
+    await work.tools.hypervisor.remove(work.action.server_id)
+    await asyncio.to_thread(disks.remove_all, server_directory(work))
