@@ -199,14 +199,15 @@ async def _settles(work: Work, machine: Machine) -> None:
 
 async def _unless_ended(machine: Machine, waiting: Coroutine[Any, Any, None]) -> None:
     task = asyncio.create_task(waiting)
+    # Whatever happens first; the future itself belongs to the machine and must not be cancelled.
+    machine.ended.add_done_callback(lambda _: task.cancel())
     try:
-        await asyncio.wait({task, machine.ended}, return_when=asyncio.FIRST_COMPLETED)
-        if machine.ended.done():
-            raise StepFailed(f"the new system did not stay up: {machine.ended.result()}")
         await task
-    finally:
+    except asyncio.CancelledError:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        if machine.ended.done():
+            raise StepFailed(f"the new system did not stay up: {machine.ended.result()}") from None
+        raise
 
 
 # --- rebuild

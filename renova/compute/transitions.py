@@ -7,7 +7,7 @@ believed later.
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute.caller import Caller
@@ -32,7 +32,6 @@ async def begin(
     Raises ServerNotFound (deleted meanwhile), ServerLocked, ServerBusy (wrong state, or a task is under way).
     """
     allowed = transition.sources if sources is None else sources
-    unlocked = True if caller.is_admin else Server.locked_by.is_(None)
     statement = (
         update(Server)
         .where(
@@ -40,7 +39,7 @@ async def begin(
             Server.deleted_at.is_(None),
             Server.vm_state.in_(allowed),
             or_(Server.task_state.is_(None), Server.task_state.in_(transition.interrupts)),
-            unlocked,
+            true() if caller.is_admin else Server.locked_by.is_(None),
         )
         .values(task_state=transition.task_state, fault=None, updated_at=func.now(), **values)
         .returning(Server.id)
