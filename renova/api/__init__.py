@@ -1,1 +1,1 @@
-"""The Compute API: what a client sends and sees. A handler reads policy, schema, compute, view, status; nothing else."""
+"""The Compute API: what a client sends and sees. README.md beside this file says how it is written."""

@@ -1,11 +1,12 @@
 """Models whose fields know their microversions: `Request` for what a client sends, `View` for what it sees.
 
-A field's name in JSON is its alias, or its own name. Two fields may share an alias as long as no microversion has both:
-that is how a field changes its type (`flavor` at 2.47). Neither kind is ever looked at without a version.
+A field's name in JSON is its alias, or its own name. Two fields may share an alias as long as no microversion
+has both: that is how a field changes its type (`flavor` at 2.47). Neither kind is ever looked at without a
+version.
 """
 
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
@@ -71,7 +72,7 @@ class Request(Marked):
 
     @classmethod
     def parse(cls, body: Any, version: Version, *, legacy: bool = False) -> Self:
-        """Raises pydantic.ValidationError, which the app turns into Nova's 400."""
+        """Raises pydantic.ValidationError; a handler calls `call.parse`, which makes it Nova's 400."""
         return cls.model_validate(body, context={"version": version, "legacy": legacy})
 
     def sent(self, attribute: str) -> bool:
@@ -79,8 +80,29 @@ class Request(Marked):
         return attribute in self.model_fields_set
 
 
+class Query(Request):
+    """The parameters of a GET. Before `closed_since` those that are not known are ignored, as Nova does.
+
+    A parameter that is a list may be sent several times; of any other the last one counts.
+    """
+
+    closed_since: ClassVar[Version] = Version(2, 75)
+
+    @classmethod
+    def read(cls, items: list[tuple[str, str]], version: Version) -> Self:
+        """Raises pydantic.ValidationError."""
+        values: dict[str, Any] = {}
+        fields = cls.fields_at(version)
+        for name, value in items:
+            if name in fields and get_origin(cls.model_fields[fields[name]].annotation) is list:
+                values.setdefault(name, []).append(value)
+            else:
+                values[name] = value
+        return cls.parse(values, version, legacy=version < cls.closed_since)
+
+
 class View(Marked):
-    """What a client sees. Built with every field that it could have; `at(version)` leaves out what it doesn't.
+    """What a client sees. Built with every field that it could have; `at(version)` leaves out the others.
 
     A field that was not set when the view was built is left out at every version.
     """
@@ -89,17 +111,18 @@ class View(Marked):
 
     def at(self, version: Version) -> dict[str, Any]:
         return {
-            name: _rendered(getattr(self, attribute), version)
+            name: rendered(getattr(self, attribute), version)
             for name, attribute in self.fields_at(version).items()
             if attribute in self.model_fields_set
         }
 
 
-def _rendered(value: Any, version: Version) -> Any:
+def rendered(value: Any, version: Version) -> Any:
+    """`value` with every view in it as `version` has it."""
     if isinstance(value, View):
         return value.at(version)
     if isinstance(value, list):
-        return [_rendered(item, version) for item in value]
+        return [rendered(item, version) for item in value]
     if isinstance(value, dict):
-        return {name: _rendered(item, version) for name, item in value.items()}
+        return {name: rendered(item, version) for name, item in value.items()}
     return value

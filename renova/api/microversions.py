@@ -1,9 +1,10 @@
 """Microversions: what they are, which we speak, and the marks that tie a field to some of them.
 
-A field of a request or an answer carries its versions where it is declared (`Annotated[str, since("2.19")]`). Validation,
-views and the history page in the docs are all made from these marks, so that a version's effect is written once.
+A field of a request or an answer carries its versions where it is declared (`Annotated[str, since("2.19")]`).
+Validation, views and the history page in the docs are made from these marks: an effect is written once.
 
-Source: Nova's REST API version history, https://docs.openstack.org/nova/latest/reference/api-microversion-history.html
+Source: Nova's REST API version history,
+https://docs.openstack.org/nova/latest/reference/api-microversion-history.html
 """
 
 import re
@@ -57,3 +58,43 @@ def until(last: str) -> Span:
 def required_since(version: str) -> Span:
     """The field always exists, and has to be sent from `version` on."""
     return Span(required_from=parse(version))
+
+
+class UnsupportedVersionError(ValueError):
+    """A version that is well formed, but that we do not speak: 406."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(
+            f"Version {version} is not supported by the API. Minimum is {MINIMUM} and maximum is {MAXIMUM}."
+        )
+
+
+def requested(standard: str | None, legacy: str | None) -> Version:
+    """The version that a request asks for by its two headers; the first that names a compute version decides.
+
+    `standard` is `OpenStack-API-Version: compute 2.57`, where other services may be named too; `legacy` is
+    `X-OpenStack-Nova-API-Version: 2.57`. Neither is 2.1, `latest` is our newest. Raises ValueError with a
+    sentence for what is not a version (400), UnsupportedVersionError for one that is not ours (406).
+    """
+    text = _of_compute(standard or "") or (legacy or "").split(",")[-1].strip()
+    if not text:
+        return MINIMUM
+    if text == "latest":
+        return MAXIMUM
+    try:
+        version = parse(text)
+    except ValueError:
+        raise ValueError(
+            f"API Version String {text} is of invalid format. Must be of format MajorNum.MinorNum."
+        ) from None
+    if not MINIMUM <= version <= MAXIMUM:
+        raise UnsupportedVersionError(text)
+    return version
+
+
+def _of_compute(header: str) -> str | None:
+    for part in header.split(","):
+        service, _, version = part.strip().partition(" ")
+        if service.lower() == "compute" and version.strip():
+            return version.strip()
+    return None

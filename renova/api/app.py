@@ -1,0 +1,201 @@
+"""The Compute API as an ASGI app: `granian --factory renova.api.app:create`.
+
+What happens to a request, in Nova's order: its size, its token, its path and method, its microversion, the
+type of its body, the body's JSON, the project in its path, the handler. Whatever fails on the way becomes
+Nova's envelope.
+"""
+
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic_core import from_json
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from renova import conf as configuration
+from renova import jobs
+from renova.api import errors, extensions, flavors, keypairs, limits, microversions, versions
+from renova.api.auth import KeystoneTokens, Tokens
+from renova.api.marked import rendered
+from renova.api.microversions import MINIMUM, Version
+from renova.api.policies import Policy
+from renova.api.request_ids import RequestIds
+from renova.api.requests import Answer, Call, Parts, Routes
+from renova.api.views.links import Links, base_url
+from renova.clients.glance import Glance
+from renova.clients.keystone import Identity
+from renova.compute.caller import Caller
+from renova.db.session import make_engine, make_sessions
+from renova.errors import Invalid
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+# Nova takes an id of Keystone for a project where it can be one, and for the first word of a path where it
+# can't.
+PATH = re.compile(r"/(?P<tree>v2(?:\.1)?)(?:/(?P<project>[0-9a-f-]+))?(?P<rest>/.*)?")
+JSON_TYPES = {"", "text/plain", "application/json", "application/vnd.openstack.compute+json"}
+NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+STANDARD, LEGACY = "OpenStack-API-Version", "X-OpenStack-Nova-API-Version"
+
+
+def create() -> Starlette:
+    """The app as the file that RENOVA_CONFIG names says; the configuration is read here and nowhere else."""
+    conf = configuration.load([Path(os.environ["RENOVA_CONFIG"])])
+    engine = make_engine(conf.database.connection)
+    identity = Identity(conf)
+    http = httpx.AsyncClient(verify=identity.tls())
+    parts = Parts(
+        conf=conf,
+        sessions=make_sessions(engine),
+        jobs=jobs.make_app(conf.database.connection),
+        glance=Glance(identity, http),
+        policy=Policy(conf),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await http.aclose()
+        await engine.dispose()
+
+    return build(parts, KeystoneTokens(conf), lifespan=lifespan)
+
+
+def build(parts: Parts, tokens: Tokens, *, lifespan: Any = None) -> Starlette:
+    """The app over ready parts: what tests call."""
+    routes = Routes()
+    for noun in (extensions, flavors, keypairs, limits):
+        routes.include(noun.routes)
+    compute = Compute(parts, tokens, routes)
+    app = Starlette(routes=[Route("/{path:path}", compute.serve, methods=METHODS)], lifespan=lifespan)
+    app.add_middleware(RequestIds)
+    return app
+
+
+class Compute:
+    """From a request to a response. One per process."""
+
+    def __init__(self, parts: Parts, tokens: Tokens, routes: Routes) -> None:
+        self._parts = parts
+        self._tokens = tokens
+        self._routes = routes
+        self._identity_uri: str | None = parts.conf.keystone_authtoken.www_authenticate_uri
+
+    async def serve(self, request: Request) -> Response:
+        headers: dict[str, str] = {}
+        try:
+            response = await self._answer(request, headers)
+        except Exception as error:
+            response = errors.answer(error, request.scope["request_id"], self._identity_uri)
+        response.headers.update(headers)
+        if request.method == "HEAD":
+            response.body = b""
+        return response
+
+    async def _answer(self, request: Request, headers: dict[str, str]) -> Response:
+        """`headers` gets those that every answer has from here on, an error's too."""
+        match = PATH.fullmatch(request.url.path)
+        base = base_url(request, self._parts.conf.api.public_endpoint)
+        if match is None:
+            return _root(request, base)
+        tree, rest, legacy = match["tree"], match["rest"] or "", match["tree"] == "v2"
+        if match["project"] is None and rest in {"", "/"}:
+            _negotiate(request, headers, legacy)
+            return _document(request, versions.one_version(base, tree))
+        self._check_size(int(request.headers.get("content-length", "0") or 0))
+        token = await self._tokens.check(
+            request.headers.get("x-auth-token"), request.method, request.url.path
+        )
+        method = "GET" if request.method == "HEAD" else request.method
+        found, values = self._routes.find(method, rest)
+        version = _negotiate(request, headers, legacy)
+        body = await self._body(request)
+        if match["project"] not in {None, token.project_id}:
+            raise Invalid(
+                f"Malformed request URL: URL's project_id '{match['project']}' doesn't match "
+                f"Context's project_id '{token.project_id}'"
+            )
+        is_admin = self._parts.policy.is_admin(token.user_id, token.project_id, token.roles)
+        call = Call(
+            parts=self._parts,
+            caller=Caller(
+                token.user_id, token.project_id, token.roles, is_admin, request.scope["request_id"]
+            ),
+            token=request.headers["x-auth-token"].strip(),
+            version=version,
+            legacy=legacy,
+            links=Links(base, tree, match["project"]),
+            path=values,
+            query_items=request.query_params.multi_items(),
+            body=body,
+        )
+        return _response(await found.choose(version, body)(call), version)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._parts.conf.api.max_request_body_size:
+            raise errors.TooLarge()
+
+    async def _body(self, request: Request) -> Any:
+        """The JSON of a POST or PUT, or None where there is none."""
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in JSON_TYPES:
+            raise errors.UnsupportedMediaType()
+        if request.method not in {"POST", "PUT"}:
+            return None
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            self._check_size(len(body))
+        if not body:
+            return None
+        try:
+            # Unlike json.loads this refuses lone surrogates, which no database and no answer can hold.
+            content = from_json(bytes(body), allow_inf_nan=False)
+        except ValueError:
+            raise errors.MalformedBody() from None
+        if NUL.search(body):
+            raise errors.MalformedBody()  # PostgreSQL has no text with a NUL in it.
+        return content
+
+
+def _root(request: Request, base: str) -> Response:
+    if request.method not in {"GET", "HEAD"}:
+        raise errors.MethodNotAllowed(request.method, ["GET", "HEAD"])
+    if request.url.path == "/":
+        return JSONResponse(versions.every_version(base))
+    return JSONResponse(versions.choices(base, request.url.path), 300)
+
+
+def _document(request: Request, content: dict[str, Any]) -> Response:
+    if request.method not in {"GET", "HEAD"}:
+        raise errors.MethodNotAllowed(request.method, ["GET", "HEAD"])
+    return JSONResponse(content)
+
+
+def _negotiate(request: Request, headers: dict[str, str], legacy: bool) -> Version:
+    """The request's microversion, and the headers that say so. /v2 knows nothing of microversions."""
+    if legacy:
+        return MINIMUM
+    headers["Vary"] = f"{STANDARD}, {LEGACY}"
+    try:
+        version = microversions.requested(
+            ",".join(request.headers.getlist(STANDARD)), ",".join(request.headers.getlist(LEGACY))
+        )
+    except microversions.UnsupportedVersionError as error:
+        raise errors.NotAcceptable(str(error)) from None
+    except ValueError as error:
+        raise Invalid(str(error)) from None
+    headers[STANDARD] = f"compute {version}"
+    headers[LEGACY] = str(version)
+    return version
+
+
+def _response(answer: Answer, version: Version) -> Response:
+    if answer.body is None:
+        return Response(status_code=answer.status, headers=answer.headers)
+    return JSONResponse(rendered(answer.body, version), answer.status, answer.headers)

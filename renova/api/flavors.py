@@ -1,0 +1,5 @@
+"""flavors."""
+
+from renova.api.requests import Routes
+
+routes = Routes()

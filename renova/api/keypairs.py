@@ -1,0 +1,5 @@
+"""keypairs."""
+
+from renova.api.requests import Routes
+
+routes = Routes()

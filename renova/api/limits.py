@@ -1,0 +1,5 @@
+"""limits."""
+
+from renova.api.requests import Routes
+
+routes = Routes()

@@ -1,0 +1,104 @@
+"""Who may do what: Nova's rule names and Nova's defaults, which operators override in `[oslo_policy]
+policy_file`.
+
+A reader may look, a member may act, both in their own project; an admin may do everything. Source:
+nova/policies.
+"""
+
+from oslo_config import cfg
+from oslo_policy import policy
+
+from renova.compute.caller import Caller
+
+ADMIN = "rule:context_is_admin"
+MEMBER = "rule:project_member_or_admin"
+READER = "rule:project_reader_or_admin"
+SELF = "(rule:context_is_admin) or user_id:%(user_id)s"
+ANY = "@"
+
+SERVERS = "os_compute_api:servers:"
+CONSOLE_OUTPUT = "os_compute_api:os-console-output"
+INSTANCE_ACTIONS = "os_compute_api:os-instance-actions:"
+EXTENDED_SERVER_ATTRIBUTES = "os_compute_api:os-extended-server-attributes"
+SERVER_METADATA = "os_compute_api:server-metadata:"
+IPS = "os_compute_api:ips:"
+LOCK_SERVER = "os_compute_api:os-lock-server:"
+UNLOCK_OVERRIDE = LOCK_SERVER + "unlock:unlock_override"
+FLAVOR_MANAGE = "os_compute_api:os-flavor-manage:"
+FLAVOR_EXTRA_SPECS = "os_compute_api:os-flavor-extra-specs:"
+KEYPAIRS = "os_compute_api:os-keypairs:"
+LIMITS = "os_compute_api:limits"
+LIMITS_OTHER_PROJECT = "os_compute_api:limits:other_project"
+
+DEFAULTS = {
+    "context_is_admin": "role:admin",
+    "project_member_api": "role:member and project_id:%(project_id)s",
+    "project_reader_api": "role:reader and project_id:%(project_id)s",
+    "project_member_or_admin": "rule:project_member_api or rule:context_is_admin",
+    "project_reader_or_admin": "rule:project_reader_api or rule:context_is_admin",
+    **{SERVERS + name: READER for name in ("index", "detail", "show")},
+    **{
+        SERVERS + name: ADMIN
+        for name in (
+            "index:get_all_tenants",
+            "detail:get_all_tenants",
+            "allow_all_filters",
+            "show:host_status",
+            "show:host_status:unknown-only",
+            "create:forced_host",
+            "create:zero_disk_flavor",
+        )
+    },
+    **{
+        SERVERS + name: MEMBER
+        for name in ("create", "delete", "update", "reboot", "rebuild", "start", "stop")
+    },
+    CONSOLE_OUTPUT: MEMBER,
+    INSTANCE_ACTIONS + "list": READER,
+    INSTANCE_ACTIONS + "show": READER,
+    INSTANCE_ACTIONS + "events": ADMIN,
+    INSTANCE_ACTIONS + "events:details": ADMIN,
+    EXTENDED_SERVER_ATTRIBUTES: ADMIN,
+    **{SERVER_METADATA + name: READER for name in ("index", "show")},
+    **{SERVER_METADATA + name: MEMBER for name in ("create", "update_all", "update", "delete")},
+    **{IPS + name: READER for name in ("index", "show")},
+    LOCK_SERVER + "lock": MEMBER,
+    LOCK_SERVER + "unlock": MEMBER,
+    UNLOCK_OVERRIDE: ADMIN,
+    **{FLAVOR_MANAGE + name: ADMIN for name in ("create", "update", "delete")},
+    **{FLAVOR_EXTRA_SPECS + name: READER for name in ("index", "show")},
+    **{KEYPAIRS + name: SELF for name in ("index", "create", "delete", "show")},
+    LIMITS: ANY,
+    LIMITS_OTHER_PROJECT: ADMIN,
+}
+
+
+class Policy:
+    """The rules in force: the defaults above, and over them what the operator's file says, read again when
+    it changes.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._enforcer = policy.Enforcer(conf)
+        self._enforcer.register_defaults([policy.RuleDefault(name, rule) for name, rule in DEFAULTS.items()])
+
+    def is_admin(self, user_id: str, project_id: str, roles: frozenset[str]) -> bool:
+        """Whether roles make an admin. Asked once per request, for `Caller.is_admin`."""
+        owner = {"user_id": user_id, "project_id": project_id}
+        return bool(self._enforcer.authorize("context_is_admin", owner, {**owner, "roles": sorted(roles)}))
+
+    def allows(
+        self, rule: str, caller: Caller, *, project_id: str | None = None, user_id: str | None = None
+    ) -> bool:
+        """Whether the caller may do `rule` to what that project or user owns (default: to their own).
+
+        Raises oslo_policy.policy.PolicyNotRegistered for a rule without a default: that is a mistake of ours.
+        """
+        target = {"project_id": project_id or caller.project_id, "user_id": user_id or caller.user_id}
+        credentials = {
+            "user_id": caller.user_id,
+            "project_id": caller.project_id,
+            "roles": sorted(caller.roles),
+            "is_admin": caller.is_admin,
+        }
+        return bool(self._enforcer.authorize(rule, target, credentials))

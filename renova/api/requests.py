@@ -1,0 +1,216 @@
+"""What a handler is given, what it answers, and the table of which handler serves what. See README.md beside
+this file.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import procrastinate
+from oslo_config import cfg
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from renova.api.errors import MalformedBody, MethodNotAllowed, NoSuchAction, NotFound, sentence
+from renova.api.marked import Query, Request
+from renova.api.microversions import Span, Version
+from renova.api.policies import Policy
+from renova.api.schemas.types import Paged
+from renova.api.views.links import Links
+from renova.clients.glance import Glance
+from renova.compute.caller import Caller
+from renova.compute.pages import Page
+from renova.db.session import Sessions
+from renova.errors import Forbidden, Invalid
+
+RequestModel = TypeVar("RequestModel", bound=Request)
+QueryModel = TypeVar("QueryModel", bound=Query)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every handler stands on, made once per process."""
+
+    conf: cfg.ConfigOpts
+    sessions: Sessions
+    jobs: procrastinate.App
+    glance: Glance
+    policy: Policy
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request whose token, microversion and path are known to be good."""
+
+    parts: Parts
+    caller: Caller
+    token: str  # The caller's own, to ask other services in their name. Never stored, never in a job.
+    version: Version
+    legacy: bool  # /v2: unknown fields are dropped instead of refused.
+    links: Links
+    path: Mapping[str, str]
+    query_items: list[tuple[str, str]]
+    body: Any
+
+    def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """The one transaction of this request: committed when the block ends, rolled back when it raises."""
+        return self.parts.sessions.begin()
+
+    def parse(self, model: type[RequestModel]) -> RequestModel:
+        """The body as `model`. Raises Invalid (400) with the sentence that Nova's schemas would answer."""
+        try:
+            return model.parse(self.body, self.version, legacy=self.legacy)
+        except ValidationError as error:
+            raise Invalid(sentence(error, self.body, of="field/attribute")) from error
+
+    def query(self, model: type[QueryModel]) -> QueryModel:
+        """The query string as `model`. Raises Invalid (400)."""
+        try:
+            return model.read(self.query_items, self.version)
+        except ValidationError as error:
+            raise Invalid(sentence(error, dict(self.query_items), of="query parameters")) from error
+
+    def can(self, rule: str, *, project_id: str | None = None, user_id: str | None = None) -> None:
+        """Raises Forbidden (403) unless the caller may do `rule` to what that project or user owns (default:
+        their own).
+        """
+        if not self.may(rule, project_id=project_id, user_id=user_id):
+            raise Forbidden(f"Policy doesn't allow {rule} to be performed.")
+
+    def may(self, rule: str, *, project_id: str | None = None, user_id: str | None = None) -> bool:
+        """As `can`, for what is shown or offered only to some."""
+        return self.parts.policy.allows(rule, self.caller, project_id=project_id, user_id=user_id)
+
+    def page(self, query: Paged, sort_keys: tuple[str, ...] = (), sort_dirs: tuple[str, ...] = ()) -> Page:
+        """The page that the client asked for, never longer than `[api] max_limit`."""
+        longest: int = self.parts.conf.api.max_limit
+        limit = longest if query.limit is None else min(query.limit, longest)
+        return Page(limit, query.marker, sort_keys, sort_dirs)
+
+    def next_links(self, collection: str, page: Page, markers: list[str]) -> dict[str, Any]:
+        """{"<noun>_links": […]} if the page is full, else {}. `markers` are those of the page's rows.
+
+        `collection` is the rest of the path ("servers/detail"); the noun is its first part, without "os-".
+        """
+        if not markers or len(markers) != page.limit:
+            return {}
+        noun = collection.split("/", 1)[0].removeprefix("os-")
+        return {f"{noun}_links": self.links.next_page(collection, self.query_items, markers[-1])}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a handler returns. Views anywhere in `body` are shown at the call's microversion; no body is an
+    empty one.
+    """
+
+    body: dict[str, Any] | None = None
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One handler and the microversions that have it; at any other the call does not exist (404), as in
+    Nova.
+    """
+
+    handler: Handler
+    versions: Span
+
+
+class Routes:
+    """A table of handlers. Each noun fills one in its own file; the app joins them with `include`.
+
+    Paths begin after the project ("/servers/{server_id}"); a part in braces matches anything but a slash and
+    is found in `call.path`. Among several that match, the one with fewer such parts wins ("/servers/detail").
+    """
+
+    def __init__(self) -> None:
+        self.by_path: dict[str, dict[str, Route]] = {}
+        self.actions: dict[str, dict[str, Route]] = {}
+
+    def on(self, method: str, path: str, versions: Span | None = None) -> Callable[[Handler], Handler]:
+        """Register a handler: `@routes.on("GET", "/servers")`."""
+
+        def register(handler: Handler) -> Handler:
+            self.by_path.setdefault(path, {})[method] = Route(handler, versions or Span())
+            return handler
+
+        return register
+
+    def action(self, path: str, name: str, versions: Span | None = None) -> Callable[[Handler], Handler]:
+        """Register what serves `POST path` with a body of the one key `name`."""
+
+        def register(handler: Handler) -> Handler:
+            self.actions.setdefault(path, {})[name] = Route(handler, versions or Span())
+            return handler
+
+        return register
+
+    def include(self, other: "Routes") -> None:
+        for path, methods in other.by_path.items():
+            self.by_path.setdefault(path, {}).update(methods)
+        for path, actions in other.actions.items():
+            self.actions.setdefault(path, {}).update(actions)
+
+    def find(self, method: str, path: str) -> tuple["Found", dict[str, str]]:
+        """What serves a request, and its path's parts. Raises NotFound (404) or MethodNotAllowed (405)."""
+        parts = path.split("/")
+        matches = []
+        for template in self.by_path.keys() | self.actions.keys():
+            values = _match(template.split("/"), parts)
+            if values is not None:
+                matches.append((len(values), template, values))
+        if not matches:
+            raise NotFound()
+        _, template, values = min(matches, key=lambda match: match[0])
+        methods, actions = self.by_path.get(template, {}), self.actions.get(template, {})
+        if method == "POST" and actions:
+            return Found(actions=actions), values
+        if method not in methods:
+            allowed = {*methods, *(("HEAD",) if "GET" in methods else ()), *(("POST",) if actions else ())}
+            raise MethodNotAllowed(method, sorted(allowed))
+        return Found(route=methods[method]), values
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a path and a method lead to: one route, or a table of actions of which the body names one."""
+
+    route: Route | None = None
+    actions: Mapping[str, Route] = field(default_factory=dict)
+
+    def choose(self, version: Version, body: Any) -> Handler:
+        """The handler. Raises MalformedBody or NoSuchAction (400), or NotFound (404) where the version lacks
+        it.
+        """
+        route = self.route
+        if route is None:
+            if not isinstance(body, dict) or len(body) != 1:
+                raise MalformedBody()
+            (name,) = body
+            if name not in self.actions:
+                raise NoSuchAction(name)
+            route = self.actions[name]
+        if version not in route.versions:
+            raise NotFound()
+        return route.handler
+
+
+def _match(template: list[str], parts: list[str]) -> dict[str, str] | None:
+    if len(template) != len(parts):
+        return None
+    values = {}
+    for expected, part in zip(template, parts, strict=True):
+        if expected.startswith("{"):
+            if not part:
+                return None
+            values[expected[1:-1]] = part
+        elif expected != part:
+            return None
+    return values
