@@ -17,8 +17,13 @@ from renova.compute import actions, generations, transitions
 from renova.compute.caller import Caller
 from renova.compute.states import REBUILD_SOURCES, TRANSITIONS, PowerState, TaskState, VmState
 from renova.db.tables import Action, Generation, KeyPair, Server
+from renova.errors import Conflict
 
 TASKS = (TaskState.REBUILDING, TaskState.REBUILD_SPAWNING)
+
+
+class PrepaidServer(Conflict):
+    """A server in yearly/monthly payments can't be rebuilt."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +84,13 @@ async def begin_rebuild(
 ) -> None:
     """The one transaction of the request: compare-and-set, generation n+1 (which pins the base), action, job.
 
-    Raises ServerNotFound, ServerLocked, ServerBusy; then nothing is changed.
+    Raises ServerNotFound, ServerLocked, ServerBusy, PrepaidServer (the seed page); then nothing is changed.
     """
     # Both are read under the row's lock: `begin` below must see the same row.
     await session.execute(select(Server.id).where(Server.id == server.id).with_for_update())
     await session.refresh(server)
+    if profile == "noa" and server.charging_mode != "0":
+        raise PrepaidServer
     earlier = generations.system_of(server)
     vm_state = server.vm_state
     await transitions.begin(
