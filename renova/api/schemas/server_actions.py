@@ -1,0 +1,46 @@
+"""The bodies of POST /servers/{id}/action, but for rebuild, which has a module of its own.
+
+Source: Nova's API reference, "Servers - run an action", and its JSON schemas.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from renova.api.marked import Request
+
+
+class StartServer(Request):
+    """Nova documents null and takes anything."""
+
+    start: Annotated[Any, Field(alias="os-start")]
+
+
+class StopServer(Request):
+    """Nova documents null and takes anything."""
+
+    stop: Annotated[Any, Field(alias="os-stop")]
+
+
+class RebootKind(Request):
+    type: Literal["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]
+
+
+class RebootServer(Request):
+    reboot: RebootKind
+
+
+def _number(value: Any) -> Any:
+    """Nova takes numbers in strings too, and holds them to the same minimum."""
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}", value) else value
+
+
+class ConsoleLength(Request):
+    """How many lines from the end; absent, null or -1 is all that the console log still holds."""
+
+    length: Annotated[Annotated[int, Field(ge=-1)] | None, BeforeValidator(_number)] = None
+
+
+class GetConsoleOutput(Request):
+    wanted: Annotated[ConsoleLength, Field(alias="os-getConsoleOutput")]

@@ -1,0 +1,298 @@
+"""What a client sees of a server, at each microversion.
+
+Three answers grow from one heart: what PUT answers, what a rebuild answers (more since 2.54 and 2.57), and
+what show and detail answer. Source: Nova's API reference, "Servers (servers)", and doc/api_samples/servers.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from renova.api.marked import View
+from renova.api.microversions import since, until
+from renova.api.views.links import Links
+from renova.api.views.times import to_the_microsecond, to_the_second
+from renova.compute.states import VmState, status_of
+from renova.db.tables import Server
+
+# The statuses in which Nova shows `progress` at all.
+_WITH_PROGRESS = frozenset({"ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING"})
+# Nova knows no other group unless a network service says so, and there is none here.
+_DEFAULT_GROUP = [{"name": "default"}]
+_INTERNAL_ERROR = 500
+PAY_PER_USE = "0"
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one caller may see of servers in one request, by policy, and how links to them begin."""
+
+    links: Links
+    host_attributes: bool = False
+    extra_specs: bool = False
+    fault_details: bool = False
+    # By host, of the hosts whose status this caller may see.
+    host_status: Mapping[str, str] = field(default_factory=dict)
+
+
+class Address(View):
+    version: int
+    addr: str
+
+
+class PortAddress(Address):
+    type: Annotated[str, Field(alias="OS-EXT-IPS:type")]
+    mac: Annotated[str, Field(alias="OS-EXT-IPS-MAC:mac_addr")]
+
+
+class Reference(View):
+    """An image or a flavor, by id and bookmark."""
+
+    id: str
+    links: list[dict[str, str]]
+
+
+class EmbeddedFlavor(View):
+    """The flavor as it was when the server got it. Sizes as in the flavors table."""
+
+    original_name: str
+    vcpus: int
+    ram: int
+    disk: int
+    ephemeral: int
+    swap: int
+    extra_specs: dict[str, str] | None = None
+
+
+class Fault(View):
+    code: int
+    created: str
+    message: str
+    details: str | None = None
+
+
+class ServerEntry(View):
+    """One server of GET /servers."""
+
+    id: str
+    name: str
+    links: list[dict[str, str]]
+
+
+class ServerAnswer(ServerEntry):
+    """What PUT /servers/{id} answers."""
+
+    status: str
+    tenant_id: str
+    user_id: str
+    metadata: dict[str, str]
+    host_id: Annotated[str, Field(alias="hostId")]
+    image: Reference
+    flavor_reference: Annotated[Reference, Field(alias="flavor"), until("2.46")]
+    embedded_flavor: Annotated[EmbeddedFlavor, Field(alias="flavor"), since("2.47")]
+    created: str
+    updated: str
+    addresses: dict[str, list[Address]]
+    access_ip_v4: Annotated[str, Field(alias="accessIPv4")]
+    access_ip_v6: Annotated[str, Field(alias="accessIPv6")]
+    disk_config: Annotated[str, Field(alias="OS-DCF:diskConfig")]
+    progress: int | None = None
+    fault: Fault | None = None
+    locked: Annotated[bool, since("2.9")]
+    description: Annotated[str | None, since("2.19")]
+    tags: Annotated[list[str], since("2.26")]
+
+
+class RebuildAnswer(ServerAnswer):
+    """What POST /servers/{id}/action answers to a rebuild."""
+
+    admin_pass: Annotated[str, Field(alias="adminPass")]
+    key_name: Annotated[str | None, since("2.54")]
+    user_data: Annotated[str | None, since("2.57")]
+
+
+class ServerDetail(ServerAnswer):
+    """What GET /servers/{id} and GET /servers/detail answer."""
+
+    key_name: str | None
+    config_drive: str
+    availability_zone: Annotated[str, Field(alias="OS-EXT-AZ:availability_zone")]
+    security_groups: list[dict[str, str]] | None = None
+    volumes_attached: Annotated[list[dict[str, Any]], Field(alias="os-extended-volumes:volumes_attached")]
+    vm_state: Annotated[str, Field(alias="OS-EXT-STS:vm_state")]
+    task_state: Annotated[str | None, Field(alias="OS-EXT-STS:task_state")]
+    power_state: Annotated[int, Field(alias="OS-EXT-STS:power_state")]
+    launched_at: Annotated[str | None, Field(alias="OS-SRV-USG:launched_at")]
+    terminated_at: Annotated[str | None, Field(alias="OS-SRV-USG:terminated_at")]
+    host_status: Annotated[str | None, since("2.16")] = None
+    # From here on: only for those whom os-extended-server-attributes lets see them.
+    host: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:host")] = None
+    hypervisor: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:hypervisor_hostname")] = None
+    instance_name: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:instance_name")] = None
+    hostname: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:hostname"), since("2.3")] = None
+    reservation_id: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:reservation_id"), since("2.3")] = None
+    launch_index: Annotated[int | None, Field(alias="OS-EXT-SRV-ATTR:launch_index"), since("2.3")] = None
+    kernel_id: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:kernel_id"), since("2.3")] = None
+    ramdisk_id: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:ramdisk_id"), since("2.3")] = None
+    root_device: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:root_device_name"), since("2.3")] = None
+    user_data: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:user_data"), since("2.3")] = None
+
+
+class CreateAnswer(View):
+    """What POST /servers answers."""
+
+    id: str
+    links: list[dict[str, str]]
+    admin_pass: Annotated[str, Field(alias="adminPass")]
+    disk_config: Annotated[str, Field(alias="OS-DCF:diskConfig")]
+    security_groups: list[dict[str, str]]
+
+
+def entry(server: Server, sight: Sight) -> ServerEntry:
+    return ServerEntry(id=server.id, name=server.name, links=sight.links.of("servers", server.id))
+
+
+def created(server: Server, sight: Sight, admin_pass: str) -> CreateAnswer:
+    return CreateAnswer(
+        id=server.id,
+        links=sight.links.of("servers", server.id),
+        admin_pass=admin_pass,
+        disk_config=server.disk_config,
+        security_groups=_DEFAULT_GROUP,
+    )
+
+
+def updated(server: Server, sight: Sight) -> ServerAnswer:
+    """The server's ports and their networks have to be loaded, here and in the two below."""
+    return ServerAnswer(**_common(server, sight), addresses=_shown_addresses(server))
+
+
+def rebuilt(server: Server, sight: Sight, admin_pass: str) -> RebuildAnswer:
+    """Its progress is 0, as the seed page's example has it; show tells the real one."""
+    return RebuildAnswer(
+        **{**_common(server, sight), "progress": 0},
+        addresses=_shown_addresses(server),
+        admin_pass=admin_pass,
+        key_name=server.key_name,
+        user_data=server.user_data,
+    )
+
+
+def detail(server: Server, sight: Sight) -> ServerDetail:
+    optional: dict[str, Any] = {}
+    if server.ports:
+        optional["security_groups"] = _DEFAULT_GROUP
+    if server.host in sight.host_status:
+        optional["host_status"] = sight.host_status[server.host]
+    if sight.host_attributes:
+        optional |= _host_attributes(server)
+    return ServerDetail(
+        **_common(server, sight),
+        addresses=_shown_addresses(server, ports=True),
+        key_name=server.key_name,
+        config_drive="True" if server.config_drive else "",
+        availability_zone=server.availability_zone,
+        volumes_attached=[],
+        vm_state=server.vm_state,
+        task_state=server.task_state,
+        power_state=server.power_state,
+        launched_at=to_the_microsecond(server.launched_at),
+        terminated_at=to_the_microsecond(server.terminated_at),
+        **optional,
+    )
+
+
+def addresses(server: Server, *, ports: bool = False) -> dict[str, list[Address]]:
+    """By the label of the network; with the type and MAC of each where `ports` says so."""
+    by_label: dict[str, list[Address]] = {}
+    for port in server.ports:
+        plain: dict[str, Any] = {"version": 6 if ":" in port.address else 4, "addr": port.address}
+        address = PortAddress(**plain, type="fixed", mac=port.mac) if ports else Address(**plain)
+        by_label.setdefault(port.network.label, []).append(address)
+    return by_label
+
+
+def metadata_of(server: Server) -> dict[str, str]:
+    """The owner's metadata, and `charging_mode` where it is not the default: of a yearly or monthly server.
+
+    Shown for every server it would be a key that the owner never set, which Nova's own tests refuse to see.
+    """
+    charging = {} if server.charging_mode == PAY_PER_USE else {"charging_mode": server.charging_mode}
+    return server.meta | charging
+
+
+def host_id(server: Server) -> str:
+    """The same for two servers of a project on one host, and tells nobody which host that is."""
+    return hashlib.sha224((server.project_id + server.host).encode()).hexdigest()
+
+
+def _common(server: Server, sight: Sight) -> dict[str, Any]:
+    status = status_of(server.vm_state, server.task_state)
+    flavor = server.flavor
+    optional: dict[str, Any] = {}
+    if status in _WITH_PROGRESS:
+        optional["progress"] = server.progress
+    if server.fault:
+        optional["fault"] = _fault(server.fault, sight)
+    return {
+        "id": server.id,
+        "name": server.name,
+        "links": sight.links.of("servers", server.id),
+        "status": status,
+        "tenant_id": server.project_id,
+        "user_id": server.user_id,
+        "metadata": metadata_of(server),
+        "host_id": host_id(server),
+        "image": _reference(sight.links, "images", server.image_id),
+        "flavor_reference": _reference(sight.links, "flavors", flavor["id"]),
+        "embedded_flavor": EmbeddedFlavor(
+            original_name=flavor["name"],
+            **{size: flavor[size] for size in ("vcpus", "ram", "disk", "ephemeral", "swap")},
+            **({"extra_specs": flavor["extra_specs"]} if sight.extra_specs else {}),
+        ),
+        "created": to_the_second(server.created_at),
+        "updated": to_the_second(server.updated_at),
+        "access_ip_v4": server.access_ip_v4 or "",
+        "access_ip_v6": server.access_ip_v6 or "",
+        "disk_config": server.disk_config,
+        "locked": server.locked_by is not None,
+        "description": server.description,
+        "tags": server.tags,
+        **optional,
+    }
+
+
+def _reference(links: Links, collection: str, identifier: str) -> Reference:
+    (_, bookmark) = links.of(collection, identifier)
+    return Reference(id=identifier, links=[bookmark])
+
+
+def _shown_addresses(server: Server, *, ports: bool = False) -> dict[str, list[Address]]:
+    """Nova hides the addresses of a server that is still building."""
+    return {} if server.vm_state == VmState.BUILDING else addresses(server, ports=ports)
+
+
+def _host_attributes(server: Server) -> dict[str, Any]:
+    return {
+        "host": server.host,
+        "hypervisor": server.host,
+        "instance_name": f"instance-{server.id[:8]}",
+        "hostname": server.hostname,
+        "reservation_id": server.reservation_id,
+        "launch_index": server.launch_index,
+        "kernel_id": "",
+        "ramdisk_id": "",
+        "root_device": "/dev/vda",
+        "user_data": server.user_data,
+    }
+
+
+def _fault(fault: Mapping[str, Any], sight: Sight) -> Fault:
+    """Nova shows the details of an internal error to admins only; others get the message."""
+    shown = {name: fault[name] for name in ("code", "created", "message")}
+    if fault.get("details") and (sight.fault_details or fault["code"] != _INTERNAL_ERROR):
+        shown["details"] = fault["details"]
+    return Fault(**shown)

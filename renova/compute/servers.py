@@ -1,0 +1,205 @@
+"""Servers as they are found, listed and changed in ways that no host has to hear of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, Text, cast, or_, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute, joinedload, selectinload
+
+from renova.compute.caller import Caller
+from renova.compute.pages import Page, fetch_page
+from renova.compute.states import states_of
+from renova.db.tables import Port, Server
+from renova.errors import Invalid, ServerNotFound
+
+# Nova's names of what a list can be filtered by, the values of which have to be met exactly …
+EXACT: dict[str, SQLColumnExpression[Any]] = {
+    "project_id": Server.project_id,
+    "user_id": Server.user_id,
+    "image": Server.image_id,
+    "flavor": Server.flavor["id"].astext,
+    "host": Server.host,
+    "uuid": Server.id,
+    "vm_state": Server.vm_state,
+    "task_state": Server.task_state,
+}
+# … and those that are regular expressions, found anywhere in the value.
+PATTERNS: dict[str, SQLColumnExpression[Any]] = {
+    "name": Server.name,
+    "display_description": Server.description,
+    "hostname": Server.hostname,
+    "key_name": Server.key_name,
+    "node": Server.host,
+    "reservation_id": Server.reservation_id,
+    "availability_zone": Server.availability_zone,
+    "locked_by": Server.locked_by,
+    "access_ip_v4": Server.access_ip_v4,
+    "access_ip_v6": Server.access_ip_v6,
+    "launch_index": cast(Server.launch_index, Text),
+    "power_state": cast(Server.power_state, Text),
+    "progress": cast(Server.progress, Text),
+    "created_at": cast(Server.created_at, Text),
+    "launched_at": cast(Server.launched_at, Text),
+    "terminated_at": cast(Server.terminated_at, Text),
+}
+# Nova's names of what a list can be sorted by.
+SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
+    "access_ip_v4": Server.access_ip_v4,
+    "access_ip_v6": Server.access_ip_v6,
+    "auto_disk_config": Server.disk_config,
+    "availability_zone": Server.availability_zone,
+    "config_drive": Server.config_drive,
+    "created_at": Server.created_at,
+    "display_description": Server.description,
+    "display_name": Server.name,
+    "host": Server.host,
+    "hostname": Server.hostname,
+    "image_ref": Server.image_id,
+    "key_name": Server.key_name,
+    "launch_index": Server.launch_index,
+    "launched_at": Server.launched_at,
+    "locked_by": Server.locked_by,
+    "node": Server.host,
+    "power_state": Server.power_state,
+    "progress": Server.progress,
+    "project_id": Server.project_id,
+    "task_state": Server.task_state,
+    "terminated_at": Server.terminated_at,
+    "updated_at": Server.updated_at,
+    "user_id": Server.user_id,
+    "uuid": Server.id,
+    "vm_state": Server.vm_state,
+}
+
+
+@dataclass(frozen=True)
+class ServerFilters:
+    """Which servers a list is of. What is empty or None leaves nothing out.
+
+    `exact` and `patterns` are keyed as EXACT and PATTERNS above; an ip filter is a regular expression too.
+    `deleted` None is both kinds, as a list of changes needs it.
+    """
+
+    all_projects: bool = False
+    deleted: bool | None = False
+    statuses: tuple[str, ...] = ()
+    exact: Mapping[str, str] = field(default_factory=dict)
+    patterns: Mapping[str, str] = field(default_factory=dict)
+    ip: str | None = None
+    ip6: str | None = None
+    changes_since: datetime | None = None
+    tags_all: tuple[str, ...] = ()
+    tags_any: tuple[str, ...] = ()
+    not_tags_all: tuple[str, ...] = ()
+    not_tags_any: tuple[str, ...] = ()
+
+
+async def find_server(
+    session: AsyncSession, server_id: str, caller: Caller, *, deleted: bool = False
+) -> Server:
+    """A server with its ports and their networks, as the database has it now.
+
+    Raises ServerNotFound for what is not there, is another project's (unless the caller is an admin), or was
+    deleted (unless `deleted` asks for such ones too).
+    """
+    if not _is_uuid(server_id):
+        raise ServerNotFound(server_id)
+    statement = _with_ports(select(Server).where(Server.id == str(UUID(server_id))))
+    if not deleted:
+        statement = statement.where(Server.deleted_at.is_(None))
+    if not caller.is_admin:
+        statement = statement.where(Server.project_id == caller.project_id)
+    server: Server | None = await session.scalar(statement.execution_options(populate_existing=True))
+    if server is None:
+        raise ServerNotFound(server_id)
+    return server
+
+
+async def list_servers(
+    session: AsyncSession, caller: Caller, filters: ServerFilters, page: Page
+) -> list[Server]:
+    """One page, in two queries. Raises MarkerNotFound, and Invalid for a bad regular expression."""
+    statement = _with_ports(select(Server).where(*_conditions(caller, filters)))
+    try:
+        return await fetch_page(
+            session, statement, page, columns=SORT_COLUMNS, unique=Server.id, marker_column=Server.id
+        )
+    except DBAPIError as error:
+        # PostgreSQL's regular expressions are not quite Python's, so only it can tell.
+        if isinstance(error.orig, psycopg.errors.InvalidRegularExpression):
+            raise Invalid(f"Invalid filter: {error.orig.diag.message_primary}") from error
+        raise
+
+
+async def update_server(session: AsyncSession, server: Server, changes: Mapping[str, Any]) -> None:
+    """Set columns that a client may set freely (name, description, access addresses, disk_config)."""
+    for column, value in changes.items():
+        setattr(server, column, value)
+    server.updated_at = datetime.now(UTC)
+    await session.flush()
+
+
+def _with_ports(statement: Select[Server]) -> Select[Server]:
+    return statement.options(selectinload(Server.ports).options(joinedload(Port.network)))
+
+
+def _conditions(caller: Caller, filters: ServerFilters) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if not filters.all_projects:
+        found.append(Server.project_id == caller.project_id)
+    if filters.deleted is not None:
+        found.append(Server.deleted_at.is_not(None) if filters.deleted else Server.deleted_at.is_(None))
+    if filters.statuses:
+        found.append(or_(*(_of_status(status) for status in filters.statuses)))
+    found += [EXACT[name] == value for name, value in filters.exact.items()]
+    found += [PATTERNS[name].regexp_match(value) for name, value in filters.patterns.items()]
+    if filters.ip:
+        found.append(_of_address(filters.ip, six=False))
+    if filters.ip6:
+        found.append(_of_address(filters.ip6, six=True))
+    if filters.changes_since:
+        found.append(Server.updated_at >= filters.changes_since)
+    if filters.tags_all:
+        found.append(_has_tags(filters.tags_all))
+    if filters.tags_any:
+        found.append(or_(*(_has_tags((tag,)) for tag in filters.tags_any)))
+    if filters.not_tags_all:
+        found.append(~_has_tags(filters.not_tags_all))
+    if filters.not_tags_any:
+        found.append(~or_(*(_has_tags((tag,)) for tag in filters.not_tags_any)))
+    return found
+
+
+def _of_status(status: str) -> ColumnElement[bool]:
+    choices: list[ColumnElement[bool]] = []
+    for vm_state, wanted, left_out in states_of(status):
+        choice = Server.vm_state == vm_state
+        if wanted is not None:
+            choice &= Server.task_state.in_(wanted)
+        if left_out:
+            choice &= or_(Server.task_state.is_(None), Server.task_state.not_in(left_out))
+        choices.append(choice)
+    return or_(*choices) if choices else Server.vm_state.is_(None)
+
+
+def _of_address(pattern: str, *, six: bool) -> ColumnElement[bool]:
+    family = Port.address.contains(":") if six else ~Port.address.contains(":")
+    return Server.ports.any(Port.address.regexp_match(pattern) & family)
+
+
+def _has_tags(tags: tuple[str, ...]) -> ColumnElement[bool]:
+    return Server.tags.contains(list(tags))
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
