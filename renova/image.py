@@ -1,7 +1,7 @@
 """An image: what Glance says of it, and what its own first bytes say.
 
-Glance's word on the format is never enough (CVE-2024-32498, CVE-2024-40767: an image whose header names a file
-of the host). The API looks at the head of an image before it accepts a request, the agent before it uses it.
+Glance's word on the format is never enough (CVE-2024-32498, CVE-2024-40767: an image's header names a file of
+the host). The API looks at the head of an image before it accepts a request, the agent before it uses it.
 """
 
 import io
@@ -46,9 +46,8 @@ class Image:
 def inspect_head(image_id: str, head: bytes, *, disk_format: str, size: int) -> int:
     """The size in bytes of the disk that a guest will see, by an image's first HEAD_SIZE bytes.
 
-    `size` is that of the whole file. Raises ImageUnacceptable where the content is not what `disk_format` says,
-    could make QEMU open another file (backing file, data file), or is of no use (unknown features, encrypted,
-    cut off).
+    `size` is that of the whole file. Raises ImageUnacceptable where the content is not what `disk_format`
+    says, could make QEMU open another file (backing file, data file), or is of no use (encrypted, cut off).
     """
     mismatch = ImageUnacceptable(image_id, "Image content does not match disk_format")
     try:

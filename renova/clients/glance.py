@@ -23,31 +23,10 @@ MOST_VERDICTS = 1024
 
 # Glance's own schema of an image (GET /v2/schemas/image); every other key is a property.
 CORE = {
-    *(
-        "id",
-        "name",
-        "status",
-        "visibility",
-        "owner",
-        "protected",
-        "tags",
-        "os_hidden",
-        "created_at",
-        "updated_at",
-    ),
-    *("size", "virtual_size", "min_ram", "min_disk", "disk_format", "container_format"),
-    *(
-        "checksum",
-        "os_hash_algo",
-        "os_hash_value",
-        "direct_url",
-        "locations",
-        "stores",
-        "self",
-        "file",
-        "schema",
-    ),
-}
+    "id", "name", "status", "visibility", "owner", "protected", "tags", "os_hidden", "created_at",
+    "updated_at", "size", "virtual_size", "min_ram", "min_disk", "disk_format", "container_format", "file",
+    "locations", "stores", "checksum", "os_hash_algo", "os_hash_value", "direct_url", "self", "schema",
+}  # fmt: skip
 
 
 class Glance:
@@ -57,8 +36,8 @@ class Glance:
         """`http` stays the caller's to close; `httpx.AsyncClient(verify=identity.tls())` will do."""
         self._identity = identity
         self._http = http
-        # (image id, digest) -> virtual size, or why the image can't be used. The id is part of the key because a
-        # Glance that lets users register locations takes their word for the digest.
+        # (image id, digest) -> virtual size, or why the image can't be used. The id is in the key because
+        # Glance, where it lets users register locations, takes their word for the digest.
         self._verdicts: dict[tuple[str, str], int | str] = {}
 
     async def get_image(self, image_id: str, token: str) -> Image:
@@ -77,8 +56,8 @@ class Glance:
         """The image with the virtual size that its first bytes prove; HEAD_SIZE bytes are fetched, once.
 
         To be called after `get_image` with the caller's own token: the bytes are read as the service user.
-        Raises ImageUnusable where the content is not what the image claims, or hostile. An image without data or
-        in a format that is not ours comes back as it is: `image_checks` has the sentences for those.
+        Raises ImageUnusable where the content is not what the image claims, or hostile. An image without data
+        or in a format that is not ours comes back as it is: `image_checks` has the sentences for those.
         """
         if image.status != "active" or image.disk_format not in FORMATS or not image.size:
             return image

@@ -1,0 +1,91 @@
+"""The files of one server: a root overlay and a config drive for each generation.
+
+A root disk is a qcow2 overlay straight on a base image of the cache, never on another overlay: to go back to
+the generation before is to open another file.
+"""
+
+import asyncio
+import shutil
+import struct
+from pathlib import Path
+
+from renova.agent.files import PART, in_thread, part_of, settle
+from renova.agent.images import CachedBase
+from renova.errors import DiskFull, RenovaError
+
+SECTOR = 512
+
+
+def server_directory(state_path: str | Path, server_id: str) -> Path:
+    return Path(state_path) / "servers" / server_id
+
+
+def root_path(directory: Path, generation: int) -> Path:
+    return directory / f"root-{generation}.qcow2"
+
+
+def config_path(directory: Path, generation: int) -> Path:
+    return directory / f"config-{generation}.iso"
+
+
+async def make_overlay(path: Path, base: CachedBase, size_bytes: int) -> None:
+    """Make an empty root disk of `size_bytes` over a base image; one that is there already is replaced.
+
+    A disk is never smaller than its base, or the guest would lose the end of its file systems. Raises
+    DiskFull, or RenovaError with qemu-img's own words.
+    """
+    size = max(size_bytes, base.virtual_size)
+    size += -size % SECTOR
+    await in_thread(path.parent.mkdir, mode=0o700, parents=True, exist_ok=True)
+    with part_of(path, f"the root disk {path.name}") as part:
+        # -u: qemu-img does not open the base, which is somebody's upload and which we know already.
+        await _qemu_img(
+            "create", "-q", "-u", "-f", "qcow2", "-b", base.path, "-F", base.disk_format, part, str(size)
+        )
+        await in_thread(settle, part, path)
+
+
+def is_whole(path: Path, base: CachedBase) -> bool:
+    """Whether the file is a root disk over this base. Its directory may have moved since it was made."""
+    try:
+        with path.open("rb") as file:
+            # QEMU, docs/interop/qcow2.txt, "Header": magic, version, where the backing file's name is.
+            magic, _, start, length = struct.unpack(">4sIQI", file.read(20))
+            file.seek(start)
+            return bool(magic == b"QFI\xfb") and Path(file.read(length).decode()).name == base.path.name
+    except (OSError, ValueError, struct.error):
+        return False
+
+
+def remove(directory: Path, generation: int) -> None:
+    """Remove the files of a generation, those of a half-made one too. Nothing to remove is no error."""
+    for path in (root_path(directory, generation), config_path(directory, generation)):
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + PART).unlink(missing_ok=True)
+
+
+def remove_all(directory: Path) -> None:
+    """Remove a server's directory. Nothing to remove is no error."""
+    if directory.exists():
+        shutil.rmtree(directory)
+
+
+async def _qemu_img(*arguments: str | Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        "qemu-img",
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        _, words = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode:
+        said = words.decode(errors="replace").strip()
+        if "No space left on device" in said:
+            raise DiskFull(f"No space left on the host's disk: {said}")
+        raise RenovaError(f"qemu-img {arguments[0]} failed: {said}")
