@@ -8,7 +8,6 @@ directory of that user only, and every connection needs a password (scram-sha-25
 import importlib.util
 import os
 import pwd
-import secrets
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from renova.cloud.errors import CloudError
+from renova.cloud.passwords import write_private
 
 USER = "renova-postgres"
 MAJOR = "18"
@@ -102,11 +102,9 @@ class Postgres:
 
     def _create(self) -> None:
         """initdb beside its final place, then a rename: a directory that is there is whole."""
-        if not self.password_file.exists():
-            write_secret(self.password_file, secrets.token_hex(24))
         with tempfile.TemporaryDirectory(prefix="initdb-", dir=self.data.parent) as directory:
             made, password = Path(directory) / "data", Path(directory) / "password"
-            write_secret(password, self.password_file.read_text())
+            write_private(password, self.password_file.read_text())
             for path in (Path(directory), password):
                 if self.user:
                     shutil.chown(path, self.user, self.user)
@@ -121,15 +119,6 @@ class Postgres:
             if done.returncode != 0:
                 raise CloudError(f"initdb failed: {done.stderr.strip()}")
             made.rename(self.data)
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner ever could read, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    temporary.rename(path)
 
 
 def unprivileged_user() -> str | None:

@@ -35,6 +35,7 @@ def postgres(open_directory: Path) -> Iterator[Postgres]:
         user=user,
         settings=(("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off")),
     )
+    server.password_file.write_text("of no use to anybody")
     server.prepare()
     with (
         (home / "postgres.log").open("w") as log,

@@ -1,0 +1,36 @@
+"""`renova agent`: the virtual machines of this host. One on each."""
+
+import argparse
+import asyncio
+import logging
+import signal
+from contextlib import suppress
+
+from renova.cli import options as shared
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("agent", help="run the agent of this host")
+    shared.add_config(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from renova.agent import worker
+
+    conf = shared.load(options)
+    logging.basicConfig(
+        level=logging.DEBUG if conf.debug else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+
+    async def until_told() -> None:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        with suppress(asyncio.CancelledError):
+            await worker.run(conf)
+
+    asyncio.run(until_told())
+    return 0

@@ -1,0 +1,20 @@
+"""`renova db upgrade`: bring the database to the tables of this version."""
+
+import argparse
+
+from renova.cli import options as shared
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("db", help="look after the database")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    upgrade = actions.add_parser("upgrade", help="bring it to the tables of this version")
+    shared.add_config(upgrade)
+    upgrade.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from renova.db.upgrade import upgrade
+
+    upgrade(shared.load(options).database.connection)
+    return 0

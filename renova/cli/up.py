@@ -1,0 +1,21 @@
+"""`renova up`: a whole cloud on this machine, in the foreground."""
+
+import argparse
+import asyncio
+
+from renova.cli import options as shared
+from renova.cloud.state import State
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("up", help="run a whole cloud on this machine, in the foreground")
+    shared.add_state(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    state: State = shared.state_of(options)
+    from renova.cloud.up import up
+
+    asyncio.run(up(state))
+    return 0

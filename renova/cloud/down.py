@@ -1,0 +1,37 @@
+"""`renova down`: end a running `renova up` with all that it started, and the virtual machines that stay."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+
+from renova.cloud import orphans
+from renova.cloud.errors import CloudError
+from renova.cloud.state import State
+
+PATIENCE = 120.0
+
+
+def down(state: State) -> None:
+    """Raises CloudError if there is no cloud at `state`, or one that does not stop."""
+    if not state.conf.exists():
+        raise CloudError(f"{state.path} holds no cloud of `renova up`")
+    deadline = time.monotonic() + PATIENCE
+    asked = False
+    while True:
+        try:
+            with state.lock():
+                orphans.end_services(state)
+                orphans.end(orphans.virtual_machines(state), signal.SIGTERM)
+                return
+        except CloudError:
+            if time.monotonic() > deadline:
+                raise CloudError(
+                    f"`renova up` on {state.path} does not stop within {PATIENCE:.0f} s"
+                ) from None
+        if not asked:
+            # Whoever holds the lock has written its process id right after taking it.
+            with suppress(OSError, ValueError):
+                os.kill(int(state.pid_file("up").read_text()), signal.SIGTERM)
+                asked = True
+        time.sleep(0.1)
