@@ -1,56 +1,20 @@
 """The arguments of one QEMU process.
 
 QEMU is given no path: each file and listening socket is a descriptor that it inherits, so that its
-unprivileged user needs no access to any directory of ours. Sources: the manual page of qemu-system-x86_64, and
-QEMU's QAPI reference for -blockdev.
+unprivileged user needs no access to any directory of ours. Sources: the manual page of qemu-system-x86_64,
+and QEMU's QAPI reference for -blockdev.
 """
 
 import json
-from dataclasses import dataclass
 
+from renova.agent.qemu.inherited import GUEST_AGENT, QMP, SERIAL, Inherited, OpenFile
 from renova.agent.qemu.spec import MachineSpec, NetworkCard
 
 # A guest that breaks out of QEMU gets no new privileges, processes or obsolete system calls.
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 # KVM has the host's own processor; under TCG "max" is everything that QEMU can emulate.
 CPU = {"tcg": "max", "kvm": "host"}
-QMP = "qmp"
-GUEST_AGENT = "qga"
-SERIAL = "serial"
 GUEST_AGENT_PORT = "guest-agent"
-
-
-@dataclass(frozen=True)
-class OpenFile:
-    """A file that QEMU inherits: the descriptor's number, and the path for whoever reads the arguments."""
-
-    number: int
-    path: str
-
-    @property
-    def reference(self) -> str:
-        """What QEMU takes for a path. `-add-fd` puts each file into the set of its own number."""
-        return f"/dev/fdset/{self.number}"
-
-
-@dataclass(frozen=True)
-class Inherited:
-    """Everything that one QEMU process inherits. `sockets` are listening unix sockets, by chardev."""
-
-    base: OpenFile
-    root: OpenFile
-    config_drive: OpenFile | None
-    console: OpenFile
-    pid_file: int
-    sockets: dict[str, int]
-
-    @property
-    def files(self) -> list[OpenFile]:
-        return [file for file in (self.base, self.root, self.config_drive, self.console) if file]
-
-    @property
-    def numbers(self) -> list[int]:
-        return [*(file.number for file in self.files), self.pid_file, *self.sockets.values()]
 
 
 def command_line(program: str, accelerator: str, spec: MachineSpec, inherited: Inherited) -> list[str]:
@@ -151,8 +115,8 @@ def _node(node: dict[str, object]) -> list[str]:
 def _cards(cards: tuple[NetworkCard, ...]) -> list[str]:
     """QEMU's user network, closed: the guest reaches neither the host's loopback nor anything beyond.
 
-    `host` and `dns` are always given: their defaults lie among the addresses that servers get. The empty option
-    ROM leaves out network boot, which strict boot order rules out anyway.
+    `host` and `dns` are always given: their defaults lie among the addresses that servers get. The empty
+    option ROM leaves out network boot, which strict boot order rules out anyway.
     """
     arguments = []
     for number, card in enumerate(cards):

@@ -9,7 +9,7 @@ from renova.agent.qemu.spec import MachineSpec
 
 
 class Machine(Protocol):
-    """A virtual machine whose QEMU process exists."""
+    """A virtual machine that was started or adopted."""
 
     @property
     def spec(self) -> MachineSpec: ...
@@ -21,8 +21,8 @@ class Machine(Protocol):
     def ended(self) -> asyncio.Future[str]:
         """Resolves, milliseconds after the guest no longer runs, with the reason ("guest powered off").
 
-        The QEMU process may still exist then (a guest that powered itself off leaves it paused): `quit` ends
-        it. The future never fails and must not be cancelled: wait under asyncio.wait or asyncio.shield.
+        The QEMU process may still exist then: a guest that powered itself off leaves it paused. The future
+        never fails and must not be cancelled: wait for it under asyncio.wait or asyncio.shield.
         """
 
     @property
@@ -56,6 +56,10 @@ class Machine(Protocol):
         """Whether a guest agent of the system that runs now answers within `timeout` seconds."""
 
 
+# Reasons that something is decided by; any other is for people only.
+POWERED_OFF = "guest powered off"
+PANICKED = "guest panicked"
+
 EndCallback = Callable[[str, Machine, str], None]
 
 
@@ -80,7 +84,7 @@ class Hypervisor(Protocol):
         """
 
     def get(self, server_id: str) -> Machine | None:
-        """The server's machine, as long as its QEMU process exists."""
+        """The server's machine, until `quit`: one that ended by itself is kept, to tell the reason."""
 
     async def remove(self, server_id: str) -> None:
         """End the server's machine, if there is one, and forget everything about it, its console log too."""

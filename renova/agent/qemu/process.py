@@ -1,7 +1,7 @@
 """One QEMU process: started or found again, watched and killed through its pidfd.
 
-A pid alone proves nothing: pids are reused, and `kill(pid, 0)` succeeds for a process that is dead but not yet
-reaped. A pidfd names one process for ever and becomes readable within a millisecond of its end.
+A pid alone proves nothing: pids are reused, and `kill(pid, 0)` succeeds for a process that is dead but not
+yet reaped. A pidfd names one process for ever and becomes readable within a millisecond of its end.
 """
 
 import asyncio

@@ -1,0 +1,74 @@
+"""The guest agent's protocol on its socket (QEMU Guest Agent Protocol Reference).
+
+The other end is a guest: whatever it sends is read with a limit, and nonsense is no answer.
+"""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+# Bytes of one line; the answers that are asked for here are short.
+LINE_LIMIT = 64 * 1024
+
+
+class GuestAgent:
+    """Asks one guest's agent, one conversation at a time. The caller sets the time limit: silence has no end.
+
+    Every call raises OSError or EOFError when QEMU closes the connection.
+    """
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._busy = asyncio.Lock()
+
+    async def ping(self) -> None:
+        """Return once the agent has answered."""
+        async with self._conversation() as (reader, writer):
+            _send(writer, "guest-ping")
+            await _answer(reader)
+
+    async def shut_down(self) -> None:
+        """Ask the guest to power itself off. An agent answers only where it can't; that is not waited for."""
+        async with self._conversation() as (_, writer):
+            _send(writer, "guest-shutdown", mode="powerdown")
+            await writer.drain()
+
+    @asynccontextmanager
+    async def _conversation(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """A connection on which all that was left of earlier conversations has been read away.
+
+        The fresh number of guest-sync tells the answer of the agent that runs now from any older one.
+        """
+        async with self._busy:
+            reader, writer = await asyncio.open_unix_connection(self._socket, limit=LINE_LIMIT)
+            try:
+                number = secrets.randbelow(2**31)
+                _send(writer, "guest-sync", id=number)
+                while await _answer(reader) != number:
+                    pass
+                yield reader, writer
+            finally:
+                writer.close()
+
+
+def _send(writer: asyncio.StreamWriter, command: str, **arguments: object) -> None:
+    message = {"execute": command, "arguments": arguments} if arguments else {"execute": command}
+    writer.write(json.dumps(message).encode() + b"\n")
+
+
+async def _answer(reader: asyncio.StreamReader) -> Any:
+    """The value of the next `return`; lines that hold none are passed over."""
+    while True:
+        try:
+            line = await reader.readline()
+            if not line:
+                raise EOFError
+            message = json.loads(line.lstrip(b"\xff"))
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(message, dict) and "return" in message:
+            return message["return"]

@@ -1,0 +1,191 @@
+"""QEMU on this host: starts machines, finds them again after a restart of the agent, forgets ended ones."""
+
+import asyncio
+import logging
+import os
+import pwd
+from functools import partial
+from pathlib import Path
+
+from oslo_config import cfg
+
+from renova.agent.qemu.bounded_log import BOUND_INTERVAL, BoundedLog
+from renova.agent.qemu.command_line import command_line
+from renova.agent.qemu.face import EndCallback, Machine
+from renova.agent.qemu.inherited import Inherited
+from renova.agent.qemu.machine import QemuMachine
+from renova.agent.qemu.process import Identity, Process
+from renova.agent.qemu.run_directory import RunDirectory, run_directories
+from renova.agent.qemu.spec import MachineSpec
+from renova.errors import RenovaError
+
+# Seconds that a new QEMU may take to answer on its monitor, and that one of an earlier agent may.
+START = 30.0
+ADOPT = 10.0
+# Seconds for a QEMU that closed its monitor to say why and end.
+LAST_WORDS = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class QemuHypervisor:
+    """See `renova.agent.qemu.face.Hypervisor`. Uses run_path and the options of [compute]."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self.on_end: EndCallback | None = None
+        self._servers = Path(conf.run_path) / "servers"
+        self._program: str = conf.compute.qemu
+        self._accelerator: str = conf.compute.accelerator
+        self._identity = _identity(conf.compute.qemu_user, self._accelerator)
+        self._machines: dict[str, QemuMachine] = {}
+        self._bounding: asyncio.Task[None] | None = None
+
+    async def adopt(self) -> list[Machine]:
+        directories = await asyncio.to_thread(lambda: list(run_directories(self._servers)))
+        adopted = await asyncio.gather(*(self._adopt(directory) for directory in directories))
+        return [machine for machine in adopted if machine]
+
+    async def start(self, spec: MachineSpec) -> Machine:
+        old = self._machines.get(spec.server_id)
+        if old and not old.ended.done():
+            raise RenovaError(f"Server {spec.server_id} runs already.")
+        if old:
+            await old.quit()
+        directory = self._directory(spec.server_id)
+        await self._end_leftover(directory)
+        machine = QemuMachine(spec, await self._spawn(spec, directory), directory)
+        try:
+            await machine.connect(START)
+            await machine.run()
+        except RenovaError as error:
+            await machine.kill_after(LAST_WORDS)
+            raise RenovaError(f"QEMU did not start: {machine.last_words or error}") from error
+        except BaseException:
+            await machine.kill_after(0)
+            raise
+        self._keep(machine)
+        return machine
+
+    def get(self, server_id: str) -> Machine | None:
+        machine = self._machines.get(server_id)
+        if machine and machine.end_wanted and machine.gone.done():
+            return None
+        return machine
+
+    async def remove(self, server_id: str) -> None:
+        machine = self._machines.pop(server_id, None)
+        if machine:
+            await machine.quit()
+        directory = self._directory(server_id)
+        await self._end_leftover(directory)
+        await asyncio.to_thread(directory.remove)
+
+    async def console_output(self, server_id: str, lines: int | None) -> str:
+        return await asyncio.to_thread(BoundedLog(self._directory(server_id).console).tail, lines)
+
+    async def close(self) -> None:
+        if self._bounding:
+            self._bounding.cancel()
+            await asyncio.gather(self._bounding, return_exceptions=True)
+        await asyncio.gather(*(machine.let_go() for machine in self._machines.values()))
+        self._machines.clear()
+
+    async def _spawn(self, spec: MachineSpec, directory: RunDirectory) -> Process:
+        def prepare() -> Inherited:
+            directory.make()
+            inherited = Inherited.open(spec, directory, self._identity)
+            directory.write_spec(spec)
+            return inherited
+
+        inherited = await asyncio.to_thread(prepare)
+        try:
+            return await Process.spawn(
+                command_line(self._program, self._accelerator, spec, inherited),
+                output=inherited.errors,
+                descriptors=inherited.numbers,
+                identity=self._identity,
+            )
+        finally:
+            inherited.close()
+
+    async def _adopt(self, directory: RunDirectory) -> QemuMachine | None:
+        process = _find(directory)
+        if process is None:
+            await asyncio.to_thread(directory.clean)
+            return None
+        machine = None
+        try:
+            machine = QemuMachine(directory.read_spec(), process, directory)
+            await machine.connect(ADOPT)
+            state = await machine.look()
+        except RenovaError as error:
+            # It may be busy, or someone else may hold its only monitor. Left alone; the next start ends it.
+            logger.warning("The QEMU process of %s can't be adopted: %s", directory.path, error)
+            if machine:
+                await machine.let_go()
+            process.let_go()
+            return None
+        self._keep(machine)
+        if state == "prelaunch":
+            # An agent died between the spawn and the start: its guest has never run.
+            await machine.quit()
+            return None
+        return machine
+
+    async def _end_leftover(self, directory: RunDirectory) -> None:
+        """End a QEMU process of this server that could not be adopted: it holds the locks of the disks."""
+        process = _find(directory)
+        if process:
+            process.kill()
+            await process.ended
+
+    def _keep(self, machine: QemuMachine) -> None:
+        self._machines[machine.spec.server_id] = machine
+        machine.ended.add_done_callback(partial(self._note_end, machine))
+        if self._bounding is None:
+            self._bounding = asyncio.create_task(self._bound_logs())
+
+    def _note_end(self, machine: QemuMachine, ended: asyncio.Future[str]) -> None:
+        if machine.end_wanted:
+            return
+        logger.warning("Server %s: %s %s", machine.spec.server_id, ended.result(), machine.last_words)
+        if self.on_end:
+            self.on_end(machine.spec.server_id, machine, ended.result())
+
+    def _directory(self, server_id: str) -> RunDirectory:
+        return RunDirectory(self._servers / server_id)
+
+    async def _bound_logs(self) -> None:
+        """Keep the logs of all machines short for as long as this agent runs."""
+        while True:
+            await asyncio.sleep(BOUND_INTERVAL)
+            directories = [self._directory(server_id) for server_id in self._machines]
+            if directories:
+                await asyncio.to_thread(_shorten, directories)
+
+
+def _shorten(directories: list[RunDirectory]) -> None:
+    for directory in directories:
+        BoundedLog(directory.console).shorten()
+        BoundedLog(directory.errors).shorten()
+
+
+def _find(directory: RunDirectory) -> Process | None:
+    """The QEMU process of a run directory, whose arguments name that directory."""
+    pid = directory.read_pid()
+    return Process.find(pid, str(directory.console)) if pid else None
+
+
+def _identity(user: str | None, accelerator: str) -> Identity | None:
+    """An unprivileged user with no group but its own and, for KVM, the one that may open /dev/kvm.
+
+    None where QEMU runs as whoever runs the agent.
+    """
+    if user is None or os.geteuid() != 0:
+        return None
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise RenovaError(f"[compute] qemu_user: there is no user {user}") from None
+    groups = (Path("/dev/kvm").stat().st_gid,) if accelerator == "kvm" else ()
+    return Identity(entry.pw_uid, entry.pw_gid, groups)

@@ -1,0 +1,93 @@
+"""What one QEMU process inherits: open files and listening sockets, opened by the agent on its behalf."""
+
+import os
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Self
+
+from renova.agent.qemu.process import Identity
+from renova.agent.qemu.run_directory import RunDirectory
+from renova.agent.qemu.spec import MachineSpec
+from renova.errors import RenovaError
+
+QMP = "qmp"
+GUEST_AGENT = "qga"
+SERIAL = "serial"
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    """A file that QEMU inherits: the descriptor's number, and the path for whoever reads the arguments."""
+
+    number: int
+    path: str
+
+    @property
+    def reference(self) -> str:
+        """What QEMU takes for a path. `-add-fd` puts each file into the set of its own number."""
+        return f"/dev/fdset/{self.number}"
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """Descriptors by what they are for; `sockets` by chardev. Close it as soon as QEMU has been spawned.
+
+    As long as the agent holds a listening socket too, a QEMU that died would not be noticed on it.
+    """
+
+    base: OpenFile
+    root: OpenFile
+    config_drive: OpenFile | None
+    console: OpenFile
+    pid_file: int
+    errors: int
+    sockets: dict[str, int]
+    _open: ExitStack = field(default_factory=ExitStack, repr=False, compare=False)
+
+    @property
+    def files(self) -> list[OpenFile]:
+        return [file for file in (self.base, self.root, self.config_drive, self.console) if file]
+
+    @property
+    def numbers(self) -> list[int]:
+        return [*(file.number for file in self.files), self.pid_file, *self.sockets.values()]
+
+    @classmethod
+    def open(cls, spec: MachineSpec, directory: RunDirectory, identity: Identity | None) -> Self:
+        """Open everything that a machine needs; its logs start empty.
+
+        Raises RenovaError, with nothing left open, where a disk is missing or a socket can't be made.
+        """
+        fresh_log = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC
+        with ExitStack() as stack:
+
+            def opened(path: object, flags: int) -> OpenFile:
+                try:
+                    number = os.open(str(path), flags | os.O_NOFOLLOW, mode=0o600)
+                except OSError as error:
+                    raise RenovaError(f"{path} can't be opened: {error.strerror}") from error
+                stack.callback(os.close, number)
+                return OpenFile(number, str(path))
+
+            def listening(name: str) -> int:
+                made: socket.socket = stack.enter_context(directory.listen(name))
+                return made.fileno()
+
+            pid_file = opened(directory.pid, os.O_RDWR | os.O_CREAT | os.O_TRUNC).number
+            if identity:
+                # QEMU opens it once more, through its descriptor and as its own user.
+                os.fchown(pid_file, identity.uid, identity.gid)
+            return cls(
+                base=opened(spec.base, os.O_RDONLY),
+                root=opened(spec.root, os.O_RDWR),
+                config_drive=opened(spec.config_drive, os.O_RDONLY) if spec.config_drive else None,
+                console=opened(directory.console, fresh_log),
+                pid_file=pid_file,
+                errors=opened(directory.errors, fresh_log).number,
+                sockets={name: listening(name) for name in (QMP, GUEST_AGENT, SERIAL)},
+                _open=stack.pop_all(),
+            )
+
+    def close(self) -> None:
+        self._open.close()

@@ -1,0 +1,163 @@
+"""One live virtual machine: a QEMU process, its monitor and its guest's agent."""
+# ruff: noqa: ASYNC109  A time limit that runs out is an answer here, False, and not an exception.
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Any
+
+from renova.agent.qemu.command_line import GUEST_AGENT_PORT
+from renova.agent.qemu.face import PANICKED, POWERED_OFF
+from renova.agent.qemu.guest_agent import GuestAgent
+from renova.agent.qemu.inherited import GUEST_AGENT, QMP
+from renova.agent.qemu.monitor import Event, Monitor
+from renova.agent.qemu.process import Process
+from renova.agent.qemu.run_directory import RunDirectory
+from renova.agent.qemu.spec import MachineSpec
+from renova.errors import RenovaError
+
+# Seconds. A guest agent that runs answers within a tenth of one.
+AGENT_ANSWER = 2.0
+# A guest that is still booting has no one to notice its power button: it is pressed again, as Nova does.
+PRESS_AGAIN = 10.0
+QUIT = 3.0
+
+
+class QemuMachine:
+    """See `renova.agent.qemu.face.Machine`. Made as soon as there is a process, connected after that.
+
+    `gone` is done when the process is gone and what it left is removed; `last_words` are then known.
+    """
+
+    def __init__(self, spec: MachineSpec, process: Process, directory: RunDirectory) -> None:
+        self.spec = spec
+        self.pid = process.pid
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.end_wanted = False
+        self.panicked = False
+        self.last_guest_reset: float | None = None
+        self.last_words = ""
+        self._process = process
+        self._directory = directory
+        self._monitor = Monitor(directory.socket(QMP), self._note)
+        self._guest_agent = GuestAgent(directory.socket(GUEST_AGENT))
+        self._agent_port_open = asyncio.Event()
+        self.gone = asyncio.create_task(self._watch())
+
+    async def connect(self, timeout: float) -> None:
+        """Raises RenovaError when the monitor does not answer in time."""
+        await self._monitor.connect(timeout)
+
+    async def run(self) -> None:
+        await self._monitor.execute("cont")
+
+    async def look(self) -> str:
+        """Learn what happened before this attachment; returns QEMU's run state."""
+        ports = await self._monitor.execute("query-chardev")
+        if any(port["label"] == GUEST_AGENT and port["frontend-open"] for port in ports):
+            self._agent_port_open.set()
+        state = str((await self._monitor.execute("query-status"))["status"])
+        if state == "shutdown":
+            self._end(POWERED_OFF)
+        elif state == "guest-panicked":
+            self._note_panic()
+        return state
+
+    async def power_down(self, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        self.end_wanted = True
+        try:
+            if timeout > 0 and await self._shut_down_by_agent(min(AGENT_ANSWER, timeout)):
+                await self._wait_for_end(timeout / 2)
+            while not self.ended.done() and (left := deadline - time.monotonic()) > 0:
+                with suppress(RenovaError):  # A QEMU that is going away; `ended` is about to say so.
+                    await self._monitor.execute("system_powerdown", timeout=left)
+                await self._wait_for_end(min(PRESS_AGAIN, deadline - time.monotonic()))
+            return self.ended.done()
+        finally:
+            self.end_wanted = self.ended.done()
+
+    async def reset(self) -> None:
+        await self._monitor.execute("system_reset")
+
+    async def quit(self) -> None:
+        self.end_wanted = True
+        with suppress(RenovaError):
+            await self._monitor.execute("quit", timeout=QUIT)
+        await self.kill_after(QUIT)
+
+    async def kill_after(self, seconds: float) -> None:
+        """Give the process some time to end, then end it."""
+        await asyncio.wait({self.gone}, timeout=seconds)
+        self._process.kill()
+        await asyncio.shield(self.gone)
+
+    async def agent_answers(self, timeout: float) -> bool:
+        asking = asyncio.create_task(self._ask_agent())
+        either: list[asyncio.Future[Any]] = [asking, self.ended]
+        await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        answered = asking.done() and asking.exception() is None
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        return answered
+
+    async def let_go(self) -> None:
+        """Stop watching; the machine runs on."""
+        self.gone.cancel()
+        await asyncio.gather(self.gone, return_exceptions=True)
+        await self._monitor.close()
+        self._process.let_go()
+
+    async def _ask_agent(self) -> None:
+        """Return once the agent has answered a ping.
+
+        A question that is under way when the guest resets is lost, so it is asked again and again.
+        """
+        while True:
+            await self._agent_port_open.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(AGENT_ANSWER):
+                    return await self._guest_agent.ping()
+
+    async def _shut_down_by_agent(self, timeout: float) -> bool:
+        """Whether the agent was there to take the request."""
+        if not self._agent_port_open.is_set():
+            return False
+        with suppress(TimeoutError, OSError, EOFError):
+            async with asyncio.timeout(timeout):
+                await self._guest_agent.shut_down()
+                return True
+        return False
+
+    async def _wait_for_end(self, timeout: float) -> None:
+        await asyncio.wait({self.ended}, timeout=max(timeout, 0))
+
+    async def _watch(self) -> None:
+        reason = await asyncio.shield(self._process.ended)
+        self._end(reason)
+        self.last_words = self._directory.last_words()
+        await self._monitor.close()
+        await asyncio.to_thread(self._directory.clean)
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case {"event": "SHUTDOWN", "data": {"reason": "guest-panic"}} | {"event": "GUEST_PANICKED"}:
+                self._note_panic()
+            case {"event": "SHUTDOWN", "data": {"guest": True}}:
+                self._end(POWERED_OFF)
+            case {"event": "RESET", "data": {"guest": True}}:
+                self.last_guest_reset = time.monotonic()
+            case {"event": "VSERPORT_CHANGE", "data": {"id": str(port), "open": True}} if (
+                port == GUEST_AGENT_PORT
+            ):
+                self._agent_port_open.set()
+            case {"event": "VSERPORT_CHANGE", "data": {"id": str(port)}} if port == GUEST_AGENT_PORT:
+                self._agent_port_open.clear()
+
+    def _note_panic(self) -> None:
+        self.panicked = True
+        self._end(PANICKED)
+
+    def _end(self, reason: str) -> None:
+        if not self.ended.done():
+            self.ended.set_result(reason)

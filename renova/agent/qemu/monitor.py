@@ -1,0 +1,61 @@
+"""The QMP connection of one machine, over the official library."""
+# ruff: noqa: ASYNC109  The time limits here become errors with a sentence.
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from qemu.qmp import QMPClient, QMPError
+
+from renova.errors import RenovaError
+
+# A loaded host may take seconds; a QEMU that answers nothing for so long is stuck.
+TIMEOUT = 10.0
+
+# The library logs as an error what it raises anyway, and we say it with the name of the server.
+logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
+
+Event = Mapping[str, Any]
+
+
+class Monitor:
+    """One monitor, which serves one client at a time. `on_event` is called with each event as it comes."""
+
+    def __init__(self, socket: Path, on_event: Callable[[Event], None]) -> None:
+        def consume(event: Event) -> bool:
+            on_event(event)
+            return False  # Else the library keeps each event for ever, and a guest that resets fills memory.
+
+        self._socket = socket
+        self._client = QMPClient()
+        self._client.events.event_filter = consume
+
+    async def connect(self, timeout: float) -> None:
+        """Connect and negotiate. Raises RenovaError when there is no QEMU, or none that answers in time."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._client.connect(str(self._socket))
+        except TimeoutError as error:
+            raise RenovaError(f"QEMU's monitor did not answer within {timeout:.0f} seconds") from error
+        except (QMPError, OSError) as error:
+            raise RenovaError(f"QEMU's monitor does not answer: {error}") from error
+
+    async def execute(
+        self, command: str, arguments: Mapping[str, object] | None = None, timeout: float = TIMEOUT
+    ) -> Any:
+        """What QEMU answers. Raises RenovaError with its own sentence, or when it is gone or stuck."""
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._client.execute(command, arguments)
+        except TimeoutError as error:
+            raise RenovaError(f"QEMU did not answer {command} within {timeout:.0f} seconds") from error
+        except (QMPError, OSError, EOFError) as error:
+            raise RenovaError(f"QEMU refused {command}: {error}") from error
+
+    async def close(self) -> None:
+        """Disconnect. The library complains later about a connection that broke and was not closed."""
+        with suppress(QMPError, OSError, EOFError):
+            await self._client.disconnect()
