@@ -39,7 +39,7 @@ def serve(
 
 
 class _Loader:
-    """Called in the worker: ties its life to granian's main process, or a kill -9 would leave it and the port."""
+    """Called in the worker: ties its life to granian's main process, or a kill -9 would leave it there."""
 
     def __init__(self, load: Callable[[], Any]) -> None:
         self.load, self.parent = load, os.getpid()

@@ -111,8 +111,8 @@ def _services(state: State) -> list[Service]:
             "keystone", _module(state, "keystone", "serve"), http_answers(state.ports["keystone"], "/v3")
         ),
         service("glance", _module(state, "glance", "serve"), http_answers(state.ports["glance"], "/")),
-        # service("api", _renova(state, "api"), http_answers(state.ports["api"], "/")),
-        # service("agent", _renova(state, "agent"), socket_answers(state.run_path / "agent.sock")),
+        service("api", _renova(state, "api"), http_answers(state.ports["api"], "/")),
+        service("agent", _renova(state, "agent"), socket_answers(state.run_path / "agent.sock")),
     ]
 
 
