@@ -21,6 +21,7 @@ CONSOLE_OUTPUT = "os_compute_api:os-console-output"
 INSTANCE_ACTIONS = "os_compute_api:os-instance-actions:"
 EXTENDED_SERVER_ATTRIBUTES = "os_compute_api:os-extended-server-attributes"
 SERVER_METADATA = "os_compute_api:server-metadata:"
+SERVER_TAGS = "os_compute_api:os-server-tags:"
 IPS = "os_compute_api:ips:"
 LOCK_SERVER = "os_compute_api:os-lock-server:"
 UNLOCK_OVERRIDE = LOCK_SERVER + "unlock:unlock_override"
@@ -36,7 +37,7 @@ DEFAULTS = {
     "project_reader_api": "role:reader and project_id:%(project_id)s",
     "project_member_or_admin": "rule:project_member_api or rule:context_is_admin",
     "project_reader_or_admin": "rule:project_reader_api or rule:context_is_admin",
-    **{SERVERS + name: READER for name in ("index", "detail", "show")},
+    **{SERVERS + name: READER for name in ("index", "detail", "show", "show:flavor-extra-specs")},
     **{
         SERVERS + name: ADMIN
         for name in (
@@ -51,7 +52,10 @@ DEFAULTS = {
     },
     **{
         SERVERS + name: MEMBER
-        for name in ("create", "delete", "update", "reboot", "rebuild", "start", "stop")
+        for name in (
+            *("create", "create:attach_network", "create:attach_volume"),
+            *("delete", "update", "reboot", "rebuild", "start", "stop"),
+        )
     },
     CONSOLE_OUTPUT: MEMBER,
     INSTANCE_ACTIONS + "list": READER,
@@ -61,6 +65,8 @@ DEFAULTS = {
     EXTENDED_SERVER_ATTRIBUTES: ADMIN,
     **{SERVER_METADATA + name: READER for name in ("index", "show")},
     **{SERVER_METADATA + name: MEMBER for name in ("create", "update_all", "update", "delete")},
+    **{SERVER_TAGS + name: READER for name in ("index", "show")},
+    **{SERVER_TAGS + name: MEMBER for name in ("update", "update_all", "delete", "delete_all")},
     **{IPS + name: READER for name in ("index", "show")},
     LOCK_SERVER + "lock": MEMBER,
     LOCK_SERVER + "unlock": MEMBER,
