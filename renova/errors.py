@@ -45,6 +45,11 @@ class ImageUnacceptable(ImageUnusable):
         super().__init__(f"Image {image_id} is unacceptable: {reason}")
 
 
+class KeyPairInvalid(Invalid):
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Keypair data is invalid: {reason}")
+
+
 class Unauthenticated(RenovaError):
     """The request you have made requires authentication."""
 
@@ -63,8 +68,13 @@ class QuotaExceeded(Forbidden):
     def __init__(self, resource: str, requested: int, used: int, allowed: int) -> None:
         # Nova's own sentence (TooManyInstances); clients match on it.
         super().__init__(
-            f"Quota exceeded for {resource}: Requested {requested}, but already used {used} of {allowed} {resource}"
+            f"Quota exceeded for {resource}: Requested {requested}, "
+            f"but already used {used} of {allowed} {resource}"
         )
+
+
+class KeyPairQuotaExceeded(Forbidden):
+    """Quota exceeded, too many key pairs."""
 
 
 class NotFound(RenovaError):
@@ -83,6 +93,11 @@ class FlavorNotFound(NotFound):
         super().__init__(f"Flavor {flavor_id} could not be found.")
 
 
+class KeyPairNotFound(NotFound):
+    def __init__(self, name: str, user_id: str) -> None:
+        super().__init__(f"Keypair {name} not found for user {user_id}")
+
+
 class ImageNotFound(NotFound):
     """Also for an image that exists and that the caller may not see."""
 
@@ -94,6 +109,16 @@ class Conflict(RenovaError):
     """The server is not in a state in which this can be done."""
 
     code = 409
+
+
+class FlavorExists(Conflict):
+    def __init__(self, attribute: str, value: str) -> None:
+        super().__init__(f"Flavor with {attribute} {value} already exists.")
+
+
+class KeyPairExists(Conflict):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Key pair '{name}' already exists.")
 
 
 class ServerBusy(Conflict):
