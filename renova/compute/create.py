@@ -15,6 +15,7 @@ from renova.clients.glance import Image
 from renova.compute import actions, generations, networks, quotas, transitions
 from renova.compute.caller import Caller
 from renova.compute.hosts import choose_host
+from renova.compute.quotas import Limits
 from renova.compute.states import PowerState, TaskState, VmState
 from renova.db.tables import Action, Flavor, KeyPair, Server
 
@@ -35,7 +36,6 @@ class NewServer:
     tags: list[str] = field(default_factory=list)
     description: str | None = None
     disk_config: str = "MANUAL"
-    config_drive: bool = False
     access_ip_v4: str | None = None
     access_ip_v6: str | None = None
     availability_zone: str = "nova"
@@ -46,7 +46,7 @@ class NewServer:
 
 
 async def create_servers(
-    session: AsyncSession, jobs: procrastinate.App, caller: Caller, new: NewServer
+    session: AsyncSession, jobs: procrastinate.App, limits: Limits, caller: Caller, new: NewServer
 ) -> list[Server]:
     """Rows, ports, quota, generation 1, action and job of as many servers as the quota allows, up to
     `max_count`.
@@ -56,6 +56,7 @@ async def create_servers(
     """
     count = await quotas.check_and_reserve(
         session,
+        limits,
         caller,
         minimum=new.min_count,
         maximum=new.max_count,
@@ -107,7 +108,7 @@ async def _create_one(
         host=host,
         flavor=flavor_of(new.flavor),
         tags=new.tags,
-        config_drive=new.config_drive,
+        config_drive=True,  # A guest has no other source of metadata, so a drive is always there.
         availability_zone=new.availability_zone,
         reservation_id=reservation,
         launch_index=index,
