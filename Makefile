@@ -1,0 +1,59 @@
+# Everything that a person does here. `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help demo up down test lint tempest chaos guest bench lock clean
+
+# Python that may not write byte code compiles Keystone and Glance again at every start.
+unexport PYTHONDONTWRITEBYTECODE
+
+BIN := .venv/bin
+SET_UP := .venv/set-up
+CLOUD := $(if $(STATE),--state "$(STATE)") $(if $(PORT_OFFSET),--port-offset "$(PORT_OFFSET)")
+
+help:
+	@echo 'make demo     a cloud in a temporary directory, two Linux images, a rebuild that proves itself'
+	@echo 'make up       a cloud in STATE=dir, in the foreground; PORT_OFFSET=n moves every port by n'
+	@echo 'make down     end the cloud in STATE=dir, its servers included'
+	@echo 'make test     unit and functional tests; TESTS=path picks some'
+	@echo 'make lint     ruff and mypy'
+	@echo 'make guest    build the two Linux images of the demo into GUESTS=dir (default build/guests)'
+	@echo 'make lock     write the locks again; remove them first to get newer versions'
+	@echo 'make clean    remove .venv and what tools left; no cloud is touched'
+	@echo 'not yet:      tempest, chaos, bench'
+	@echo 'Everything that is missing is installed first, into .venv and, on Debian as root, by apt.'
+
+$(SET_UP): requirements.lock requirements-uv.lock pyproject.toml tools/setup
+	@tools/setup
+	@touch $@
+
+demo: $(SET_UP)
+	@$(BIN)/renova demo $(CLOUD)
+
+up: $(SET_UP)
+	@$(BIN)/renova up $(CLOUD)
+
+down: $(SET_UP)
+	@$(BIN)/renova down $(CLOUD)
+
+test: $(SET_UP)
+	@$(BIN)/pytest -n auto --dist worksteal $(TESTS)
+
+lint: $(SET_UP)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+guest: $(SET_UP)
+	@$(BIN)/python -m renova.guests $(or $(GUESTS),build/guests)
+
+tempest chaos bench:
+	@echo 'make $@: not there yet' >&2; exit 2
+
+lock: $(SET_UP)
+	@echo uv | $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --python-version 3.11 \
+	    --custom-compile-command 'make lock' --output-file requirements-uv.lock -
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras \
+	    --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	find renova tests -name __pycache__ -prune -exec rm -rf {} +
