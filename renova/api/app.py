@@ -100,7 +100,7 @@ class Compute:
 
     async def _answer(self, request: Request, headers: dict[str, str]) -> Response:
         """`headers` gets those that every answer has from here on, an error's too."""
-        match = PATH.fullmatch(request.url.path)
+        match = PATH.fullmatch(request.scope["path"])
         base = base_url(request, self._parts.conf.api.public_endpoint)
         if match is None:
             return _root(request, base)
@@ -108,11 +108,14 @@ class Compute:
         if match["project"] is None and rest in {"", "/"}:
             _negotiate(request, headers, legacy)
             return _document(request, versions.one_version(base, tree))
-        self._check_size(int(request.headers.get("content-length", "0") or 0))
+        length = request.headers.get("content-length", "")
+        self._check_size(int(length) if length.isdecimal() else 0)
         token = await self._tokens.check(
-            request.headers.get("x-auth-token"), request.method, request.url.path
+            request.headers.get("x-auth-token"), request.method, request.scope["path"]
         )
         method = "GET" if request.method == "HEAD" else request.method
+        if "\0" in request.scope["path"]:
+            raise errors.NotFound()  # PostgreSQL has no text with a NUL in it, so nothing has such a name.
         found, values = self._routes.find(method, rest)
         version = _negotiate(request, headers, legacy)
         body = await self._body(request)
@@ -159,16 +162,16 @@ class Compute:
         except ValueError:
             raise errors.MalformedBody() from None
         if NUL.search(body):
-            raise errors.MalformedBody()  # PostgreSQL has no text with a NUL in it.
+            raise errors.MalformedBody()  # As in a path: nothing could store it.
         return content
 
 
 def _root(request: Request, base: str) -> Response:
     if request.method not in {"GET", "HEAD"}:
         raise errors.MethodNotAllowed(request.method, ["GET", "HEAD"])
-    if request.url.path == "/":
+    if request.scope["path"] == "/":
         return JSONResponse(versions.every_version(base))
-    return JSONResponse(versions.choices(base, request.url.path), 300)
+    return JSONResponse(versions.choices(base, request.scope["path"]), 300)
 
 
 def _document(request: Request, content: dict[str, Any]) -> Response:

@@ -166,7 +166,7 @@ _SENTENCES = {
     "string_too_long": "{value} is too long",
     "too_short": "{value} is too short",
     "too_long": "{value} is too long",
-    "string_pattern_mismatch": "{value} does not match '{pattern}'",
+    "string_pattern_mismatch": "{value} does not match {pattern!r}",
     "literal_error": "{value} is not one of [{expected}]",
     "greater_than_equal": "{value} is less than the minimum of {ge}",
     "less_than_equal": "{value} is greater than the maximum of {le}",

@@ -1,5 +1,119 @@
-"""flavors."""
+"""Flavors and their extra specs. Source: Nova's API reference, "Flavors (flavors)"."""
 
-from renova.api.requests import Routes
+import uuid
+
+from oslo_utils import strutils
+
+from renova.api.errors import NotFound
+from renova.api.microversions import since
+from renova.api.policies import FLAVOR_EXTRA_SPECS, FLAVOR_MANAGE
+from renova.api.requests import Answer, Call, Routes
+from renova.api.schemas.flavors import CreateFlavor, ListFlavors, UpdateFlavor
+from renova.api.views.flavors import FlavorBrief, FlavorView
+from renova.compute import flavors
+from renova.compute.flavors import FlavorFilters
+from renova.db.tables import Flavor
+from renova.errors import Invalid
 
 routes = Routes()
+
+
+@routes.on("GET", "/flavors")
+async def index(call: Call) -> Answer:
+    return await _list(call, FlavorBrief, "flavors")
+
+
+@routes.on("GET", "/flavors/detail")
+async def detail(call: Call) -> Answer:
+    return await _list(call, FlavorView, "flavors/detail")
+
+
+@routes.on("GET", "/flavors/{flavor_id}")
+async def show(call: Call) -> Answer:
+    async with call.transaction() as session:
+        flavor = await flavors.find_flavor(session, call.path["flavor_id"], call.caller)
+    return Answer({"flavor": FlavorView.of(flavor, call.links)})
+
+
+@routes.on("POST", "/flavors")
+async def create(call: Call) -> Answer:
+    asked = call.parse(CreateFlavor).flavor
+    call.can(FLAVOR_MANAGE + "create")
+    values = asked.model_dump() | {"id": asked.id or str(uuid.uuid4())}
+    async with call.transaction() as session:
+        flavor = await flavors.create_flavor(session, Flavor(**values))
+    return Answer({"flavor": FlavorView.of(flavor, call.links)})
+
+
+@routes.on("PUT", "/flavors/{flavor_id}", since("2.55"))
+async def update(call: Call) -> Answer:
+    description = call.parse(UpdateFlavor).flavor.description
+    call.can(FLAVOR_MANAGE + "update")
+    async with call.transaction() as session:
+        flavor = await flavors.find_flavor(session, call.path["flavor_id"], call.caller)
+        flavor.description = description
+    return Answer({"flavor": FlavorView.of(flavor, call.links)})
+
+
+@routes.on("DELETE", "/flavors/{flavor_id}")
+async def delete(call: Call) -> Answer:
+    call.can(FLAVOR_MANAGE + "delete")
+    async with call.transaction() as session:
+        await flavors.delete_flavor(session, call.path["flavor_id"], call.caller)
+    return Answer(status=202)
+
+
+@routes.on("GET", "/flavors/{flavor_id}/os-extra_specs")
+async def extra_specs(call: Call) -> Answer:
+    call.can(FLAVOR_EXTRA_SPECS + "index")
+    async with call.transaction() as session:
+        flavor = await flavors.find_flavor(session, call.path["flavor_id"], call.caller)
+    return Answer({"extra_specs": flavor.extra_specs})
+
+
+@routes.on("GET", "/flavors/{flavor_id}/os-extra_specs/{key}")
+async def extra_spec(call: Call) -> Answer:
+    call.can(FLAVOR_EXTRA_SPECS + "show")
+    async with call.transaction() as session:
+        flavor = await flavors.find_flavor(session, call.path["flavor_id"], call.caller)
+    key = call.path["key"]
+    if key not in flavor.extra_specs:
+        raise NotFound(f"Flavor {flavor.id} has no extra specs with key {key}.")
+    return Answer({key: flavor.extra_specs[key]})
+
+
+async def _list(call: Call, view: type[FlavorBrief], collection: str) -> Answer:
+    query = call.query(ListFlavors)
+    page = call.page(query, (query.sort_key,), (query.sort_dir,))
+    filters = FlavorFilters(
+        is_public=_is_public(query.is_public),
+        min_ram=_integer("minRam", query.min_ram),
+        min_disk=_integer("minDisk", query.min_disk),
+    )
+    async with call.transaction() as session:
+        found = await flavors.list_flavors(session, call.caller, filters, page)
+    return Answer(
+        {
+            "flavors": [view.of(flavor, call.links) for flavor in found],
+            **call.next_links(collection, page, [flavor.id for flavor in found]),
+        }
+    )
+
+
+def _is_public(text: str | None) -> bool | None:
+    """Nova's three-valued filter: only public ones unless told, and both for "none"."""
+    if text is None:
+        return True
+    if text.lower() == "none":
+        return None
+    try:
+        return bool(strutils.bool_from_string(text, strict=True))
+    except ValueError:
+        raise Invalid(f"Invalid is_public filter [{text}]") from None
+
+
+def _integer(name: str, text: str | None) -> int | None:
+    try:
+        return None if text is None else int(text)
+    except ValueError:
+        raise Invalid(f"Invalid {name} filter [{text}]") from None

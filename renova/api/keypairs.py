@@ -1,5 +1,69 @@
-"""keypairs."""
+"""Key pairs. Source: Nova's API reference, "Keypairs (keypairs)"."""
 
-from renova.api.requests import Routes
+from renova.api.microversions import Version
+from renova.api.policies import KEYPAIRS
+from renova.api.requests import Answer, Call, Routes
+from renova.api.schemas.keypairs import CreateKeyPair, ListKeyPairs, OfUser
+from renova.api.views.keypairs import KeyPairBrief, KeyPairView, NewKeyPairView
+from renova.compute import key_pairs
+from renova.compute.quotas import Limits
+from renova.errors import KeyPairInvalid
 
 routes = Routes()
+
+HONEST_STATUSES = Version(2, 2)  # From here on 201 is created and 204 is gone.
+
+
+@routes.on("GET", "/os-keypairs")
+async def index(call: Call) -> Answer:
+    query = call.query(ListKeyPairs)
+    user_id = query.user_id or call.caller.user_id
+    call.can(KEYPAIRS + "index", user_id=user_id)
+    page = call.page(query)
+    async with call.transaction() as session:
+        found = await key_pairs.list_key_pairs(session, user_id, page)
+    return Answer(
+        {
+            "keypairs": [{"keypair": KeyPairBrief.of(key_pair)} for key_pair in found],
+            **call.next_links("os-keypairs", page, [key_pair.name for key_pair in found]),
+        }
+    )
+
+
+@routes.on("POST", "/os-keypairs")
+async def create(call: Call) -> Answer:
+    asked = call.parse(CreateKeyPair).keypair
+    user_id = asked.user_id or call.caller.user_id
+    call.can(KEYPAIRS + "create", user_id=user_id)
+    if asked.type == "x509":
+        raise KeyPairInvalid("x509 certificates are not supported")
+    made = await key_pairs.generate() if asked.public_key is None else None
+    async with call.transaction() as session:
+        key_pair = await key_pairs.add_key_pair(
+            session,
+            Limits.of(call.parts.conf),
+            user_id=user_id,
+            name=asked.name,
+            public_key=made.public if made else asked.public_key or "",
+        )
+    secret = {"private_key": made.private} if made else {}
+    view = NewKeyPairView.of(key_pair, user_id=user_id, **secret)
+    return Answer({"keypair": view}, status=201 if call.version >= HONEST_STATUSES else 200)
+
+
+@routes.on("GET", "/os-keypairs/{name}")
+async def show(call: Call) -> Answer:
+    user_id = call.query(OfUser).user_id or call.caller.user_id
+    call.can(KEYPAIRS + "show", user_id=user_id)
+    async with call.transaction() as session:
+        key_pair = await key_pairs.find_key_pair(session, user_id, call.path["name"])
+    return Answer({"keypair": KeyPairView.of(key_pair)})
+
+
+@routes.on("DELETE", "/os-keypairs/{name}")
+async def delete(call: Call) -> Answer:
+    user_id = call.query(OfUser).user_id or call.caller.user_id
+    call.can(KEYPAIRS + "delete", user_id=user_id)
+    async with call.transaction() as session:
+        await key_pairs.delete_key_pair(session, user_id, call.path["name"])
+    return Answer(status=204 if call.version >= HONEST_STATUSES else 202)

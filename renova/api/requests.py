@@ -66,6 +66,8 @@ class Call:
 
     def query(self, model: type[QueryModel]) -> QueryModel:
         """The query string as `model`. Raises Invalid (400)."""
+        if any("\0" in value for _, value in self.query_items):
+            raise Invalid("A query parameter has a NUL in it.")
         try:
             return model.read(self.query_items, self.version)
         except ValidationError as error:

@@ -1,7 +1,7 @@
 """Flavors: the sizes of servers. A server remembers its own, so a flavor may go while servers have it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from sqlalchemy import Select, select
@@ -75,13 +75,12 @@ async def list_flavors(
 
 
 async def create_flavor(session: AsyncSession, flavor: Flavor) -> Flavor:
-    """Raises FlavorExists if the id or the name is taken. The database decides, so that no race slips through."""
+    """Raises FlavorExists if the id or the name is taken: the database decides, so no race slips through."""
     session.add(flavor)
     try:
         await session.flush()
     except IntegrityError as error:
-        assert isinstance(error.orig, psycopg.Error)
-        if error.orig.diag.constraint_name == "flavors_pkey":
+        if cast(psycopg.Error, error.orig).diag.constraint_name == "flavors_pkey":
             raise FlavorExists("ID", flavor.id) from error
         raise FlavorExists("name", flavor.name) from error
     await session.refresh(flavor)

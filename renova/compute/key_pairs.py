@@ -1,4 +1,4 @@
-"""Key pairs: a user's public keys, by name. A private key that was made here is told once and never stored."""
+"""Key pairs: a user's public keys, by name. A private key made here is told once and never stored."""
 
 import asyncio
 import binascii

@@ -8,6 +8,7 @@ import ipaddress
 import re
 import unicodedata
 import uuid
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo
@@ -144,3 +145,15 @@ class Paged(Query):
 
     limit: NonNegativeInteger | None = None
     marker: str | None = None
+
+
+def one_of(names: Iterable[str]) -> AfterValidator:
+    """A string that is one of these, where they are known only from elsewhere (the sort keys of a list)."""
+    allowed = sorted(names)
+
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise wrong("{value!r} is not one of {allowed}", value=value, allowed=allowed)
+        return value
+
+    return AfterValidator(check)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 
@@ -36,6 +36,7 @@ class Links:
 
     def of(self, collection: str, identifier: str) -> list[dict[str, str]]:
         """`self` and `bookmark` of one resource: Nova's `links`."""
+        identifier = quote(identifier, safe="")
         return [
             {
                 "rel": "self",

@@ -1,0 +1,76 @@
+"""`/servers/{server_id}/metadata`: all of it, or one item."""
+
+from renova.api.policies import SERVER_METADATA
+from renova.api.requests import Answer, Call, Routes
+from renova.api.schemas.server_metadata import MetadataItem, WholeMetadata
+from renova.api.servers import found
+from renova.compute import metadata
+from renova.compute.metadata import MetadataItemNotFound
+from renova.compute.quotas import Limits
+from renova.errors import Invalid
+
+routes = Routes()
+
+
+@routes.on("GET", "/servers/{server_id}/metadata")
+async def index(call: Call) -> Answer:
+    async with call.transaction() as session:
+        server = await found(call, session, SERVER_METADATA + "index")
+    return Answer({"metadata": metadata.shown(server)})
+
+
+@routes.on("GET", "/servers/{server_id}/metadata/{key}")
+async def show(call: Call) -> Answer:
+    key = call.path["key"]
+    async with call.transaction() as session:
+        server = await found(call, session, SERVER_METADATA + "show")
+    items = metadata.shown(server)
+    if key not in items:
+        raise MetadataItemNotFound
+    return Answer({"meta": {key: items[key]}})
+
+
+@routes.on("POST", "/servers/{server_id}/metadata")
+async def create(call: Call) -> Answer:
+    items = call.parse(WholeMetadata).metadata
+    async with call.transaction() as session:
+        server = await found(call, session, SERVER_METADATA + "create")
+        await metadata.merge(session, _limits(call), call.caller, _profile(call), server, items)
+    return Answer({"metadata": metadata.shown(server)})
+
+
+@routes.on("PUT", "/servers/{server_id}/metadata")
+async def update_all(call: Call) -> Answer:
+    items = call.parse(WholeMetadata).metadata
+    async with call.transaction() as session:
+        server = await found(call, session, SERVER_METADATA + "update_all")
+        await metadata.replace(session, _limits(call), call.caller, _profile(call), server, items)
+    return Answer({"metadata": metadata.shown(server)})
+
+
+@routes.on("PUT", "/servers/{server_id}/metadata/{key}")
+async def update(call: Call) -> Answer:
+    item = call.parse(MetadataItem).meta
+    async with call.transaction() as session:
+        server = await found(call, session, SERVER_METADATA + "update")
+        if call.path["key"] not in item:
+            raise Invalid("Request body and URI mismatch")
+        await metadata.merge(session, _limits(call), call.caller, _profile(call), server, item)
+    return Answer({"meta": item})
+
+
+@routes.on("DELETE", "/servers/{server_id}/metadata/{key}")
+async def delete(call: Call) -> Answer:
+    async with call.transaction() as session:
+        server = await found(call, session, SERVER_METADATA + "delete")
+        key = call.path["key"]
+        await metadata.remove(session, _limits(call), call.caller, _profile(call), server, key)
+    return Answer(status=204)
+
+
+def _limits(call: Call) -> Limits:
+    return Limits.of(call.parts.conf)
+
+
+def _profile(call: Call) -> str:
+    return str(call.parts.conf.compute.profile)

@@ -1,0 +1,58 @@
+"""What a client sees of flavors, at each microversion. Source: Nova's API reference, "Flavors (flavors)"."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field
+
+from renova.api.marked import View
+from renova.api.microversions import since
+from renova.api.views.links import Links
+from renova.db.tables import Flavor
+
+
+class FlavorBrief(View):
+    """An entry of GET /flavors."""
+
+    id: str
+    name: str
+    links: list[dict[str, str]]
+    description: Annotated[str | None, since("2.55")]
+
+    @classmethod
+    def of(cls, flavor: Flavor, links: Links) -> Self:
+        return cls(**cls._facts(flavor, links))
+
+    @staticmethod
+    def _facts(flavor: Flavor, links: Links) -> dict[str, Any]:
+        return {
+            "id": flavor.id,
+            "name": flavor.name,
+            "links": links.of("flavors", flavor.id),
+            "description": flavor.description,
+        }
+
+
+class FlavorView(FlavorBrief):
+    """One flavor. `swap` is MiB, or "" where there is none; `rxtx_factor` is only kept."""
+
+    ram: int
+    disk: int
+    vcpus: int
+    swap: int | str
+    ephemeral: Annotated[int, Field(alias="OS-FLV-EXT-DATA:ephemeral")]
+    disabled: Annotated[bool, Field(alias="OS-FLV-DISABLED:disabled")]
+    is_public: Annotated[bool, Field(alias="os-flavor-access:is_public")]
+    rxtx_factor: float
+
+    @staticmethod
+    def _facts(flavor: Flavor, links: Links) -> dict[str, Any]:
+        return FlavorBrief._facts(flavor, links) | {
+            "ram": flavor.ram,
+            "disk": flavor.disk,
+            "vcpus": flavor.vcpus,
+            "swap": flavor.swap or "",
+            "ephemeral": flavor.ephemeral,
+            "disabled": flavor.disabled,
+            "is_public": flavor.is_public,
+            "rxtx_factor": flavor.rxtx_factor,
+        }
