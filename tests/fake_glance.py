@@ -1,0 +1,103 @@
+"""A Glance that a test can hold up, break and count, behind the real client of ours."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+
+from renova.clients.glance import Glance
+
+CALLER = "token-of-the-caller"
+SERVICE = "token-of-the-service-user"
+
+
+class FakeIdentity:
+    """The service user's token; `stale` ones are refused by the fake Glance until they are renewed."""
+
+    def __init__(self) -> None:
+        self.current = SERVICE
+
+    async def token(self) -> str:
+        return self.current
+
+    async def renew(self) -> str:
+        self.current = SERVICE
+        return self.current
+
+    async def endpoint(self, service_type: str) -> str:
+        assert service_type == "image"
+        return "http://glance.example/image"
+
+
+class FakeGlance:
+    """`client` is ours, talking to this."""
+
+    def __init__(self) -> None:
+        self.identity = FakeIdentity()
+        self.records: dict[str, dict[str, Any]] = {}
+        self.data: dict[str, bytes] = {}
+        self.hidden: set[str] = set()
+        self.ranges = True
+        self.down = False
+        self.sent: list[tuple[str, int]] = []
+        """(image id, bytes) of every answer with data."""
+        self.hold = asyncio.Event()
+        """Clear it, and the second half of every image waits for it."""
+        self.hold.set()
+        self.half_sent = asyncio.Event()
+        self.client = Glance(self.identity, httpx.AsyncClient(transport=httpx.MockTransport(self._answer)))
+
+    def add(self, image_id: str, data: bytes, disk_format: str = "qcow2", **record: Any) -> dict[str, Any]:
+        self.data[image_id] = data
+        self.records[image_id] = {
+            "id": image_id,
+            "name": image_id,
+            "status": "active",
+            "visibility": "private",
+            "owner": "project",
+            "disk_format": disk_format,
+            "container_format": "bare",
+            "size": len(data),
+            "virtual_size": None,
+            "min_ram": 0,
+            "min_disk": 0,
+            "checksum": hashlib.md5(data).hexdigest(),
+            "os_hash_algo": "sha512",
+            "os_hash_value": hashlib.sha512(data).hexdigest(),
+            "os_hidden": False,
+            "protected": False,
+            "tags": [],
+            "file": f"/v2/images/{image_id}/file",
+            "schema": "/v2/schemas/image",
+        } | record
+        return self.records[image_id]
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        if self.down:
+            raise httpx.ConnectError("refused", request=request)
+        token = request.headers["X-Auth-Token"]
+        if token not in {CALLER, SERVICE}:
+            return httpx.Response(401)
+        _, _, image_id, *file = request.url.path.removeprefix("/image").strip("/").split("/")
+        if image_id not in self.records or (image_id in self.hidden and token != SERVICE):
+            return httpx.Response(404)
+        if not file:
+            return httpx.Response(200, json=self.records[image_id])
+        return self._data(image_id, request)
+
+    def _data(self, image_id: str, request: httpx.Request) -> httpx.Response:
+        data = self.data[image_id]
+        if "Range" in request.headers:
+            if not self.ranges:
+                return httpx.Response(400)
+            data = data[: int(request.headers["Range"].removeprefix("bytes=0-")) + 1]
+        self.sent.append((image_id, len(data)))
+        return httpx.Response(200, content=self._halves(data))
+
+    async def _halves(self, data: bytes) -> AsyncIterator[bytes]:
+        yield data[: len(data) // 2]
+        self.half_sent.set()
+        await self.hold.wait()
+        yield data[len(data) // 2 :]

@@ -1,0 +1,228 @@
+"""The base images of a host: fetched once, verified, whole or absent."""
+
+import asyncio
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Awaitable
+from pathlib import Path
+
+import pytest
+import sample_images
+from fake_glance import FakeGlance
+from sample_images import MIB
+from sqlalchemy import select
+
+from renova.agent.images import CachedBase, ImageCache, Progress
+from renova.db.session import Sessions
+from renova.db.tables import CachedImage
+from renova.errors import DiskFull, ImageNotFound, ImageUnusable, Unavailable
+
+
+def ignore(_done: int, _total: int) -> None:
+    pass
+
+
+class Host:
+    """A host with a cache, and the Glance that it fetches from."""
+
+    def __init__(self, directory: Path, sessions: Sessions) -> None:
+        self.directory = directory
+        self.sessions = sessions
+        self.glance = FakeGlance()
+        self.cache = self.another_agent()
+
+    def another_agent(self) -> ImageCache:
+        return ImageCache(self.directory, "host1", self.sessions, self.glance.client)
+
+    def ensure(self, image_id: str, progress: Progress = ignore) -> Awaitable[CachedBase]:
+        record = self.glance.records[image_id]
+        return self.cache.ensure(
+            image_id,
+            f"sha512:{record['os_hash_value']}",
+            record["disk_format"],
+            record["size"],
+            progress=progress,
+        )
+
+    def files(self) -> list[str]:
+        return sorted(path.name for path in self.directory.iterdir())
+
+    async def rows(self) -> list[CachedImage]:
+        async with self.sessions() as session:
+            return list(await session.scalars(select(CachedImage)))
+
+
+@pytest.fixture
+async def host(tmp_path: Path, sessions: Sessions) -> Host:
+    host = Host(tmp_path / "images", sessions)
+    await host.cache.clean()
+    return host
+
+
+async def test_an_image_is_fetched_once_and_kept_read_only(host: Host):
+    data = sample_images.qcow2(64 * MIB)
+    host.glance.add("img", data)
+    base = await host.ensure("img")
+    assert base == CachedBase(
+        host.directory / f"sha512-{hashlib.sha512(data).hexdigest()}.qcow2", "qcow2", 64 * MIB
+    )
+    assert base.path.read_bytes() == data
+    assert stat.S_IMODE(base.path.stat().st_mode) == 0o444
+    (row,) = await host.rows()
+    assert (row.host, row.disk_format, row.size, row.virtual_size) == ("host1", "qcow2", len(data), 64 * MIB)
+    assert await host.ensure("img") == base
+    assert len(host.glance.sent) == 1
+
+
+async def test_progress_ends_with_the_whole_image(host: Host):
+    host.glance.add("img", sample_images.raw(3 * MIB), "raw")
+    seen: list[tuple[int, int]] = []
+    await host.ensure("img", lambda done, total: seen.append((done, total)))
+    assert seen == [(MIB, 3 * MIB), (2 * MIB, 3 * MIB), (3 * MIB, 3 * MIB)]
+
+
+async def test_many_who_want_one_image_fetch_it_once_and_all_see_progress(host: Host):
+    host.glance.add("img", sample_images.raw(2 * MIB), "raw")
+    host.glance.add("copy", sample_images.raw(2 * MIB), "raw")
+    last: dict[int, int] = {}
+    bases = await asyncio.gather(
+        *(host.ensure("img", lambda done, _, who=who: last.update({who: done})) for who in range(5)),
+        host.ensure("copy"),
+    )
+    assert len(set(bases)) == 1
+    assert len(host.glance.sent) == 1
+    assert last == dict.fromkeys(range(5), 2 * MIB)
+
+
+async def test_one_who_gives_up_does_not_stop_the_others(host: Host):
+    host.glance.add("img", sample_images.raw(2 * MIB), "raw")
+    host.glance.hold.clear()
+    first, second = (asyncio.create_task(host.ensure("img")) for _ in range(2))
+    await host.glance.half_sent.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    host.glance.hold.set()
+    assert (await second).path.exists()
+    assert len(host.glance.sent) == 1
+
+
+async def test_when_all_have_given_up_nothing_is_left_and_the_next_one_starts_anew(host: Host):
+    host.glance.add("img", sample_images.raw(2 * MIB), "raw")
+    host.glance.hold.clear()
+    waiting = [asyncio.create_task(host.ensure("img")) for _ in range(2)]
+    await host.glance.half_sent.wait()
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    assert host.files() == []
+    assert await host.rows() == []
+    host.glance.hold.set()
+    assert (await host.ensure("img")).path.exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "disk_format"),
+    [
+        pytest.param(sample_images.qcow2(backing=b"/etc/shadow"), "qcow2", id="backing file"),
+        pytest.param(sample_images.qcow2(incompatible=1 << 2), "qcow2", id="data file"),
+        pytest.param(sample_images.vmdk(), "qcow2", id="vmdk as qcow2"),
+        pytest.param(sample_images.qcow2(), "raw", id="qcow2 as raw"),
+    ],
+)
+async def test_a_hostile_or_mislabelled_image_never_gets_a_name(host: Host, data: bytes, disk_format: str):
+    host.glance.add("img", data, disk_format)
+    with pytest.raises(ImageUnusable, match="Image img is unacceptable"):
+        await host.ensure("img")
+    assert host.files() == []
+    assert await host.rows() == []
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param({"os_hash_value": "0" * 128}, id="other bytes"),
+        pytest.param({"size": 2 * MIB - 1}, id="more bytes"),
+        pytest.param({"size": 2 * MIB + 1}, id="fewer bytes"),
+    ],
+)
+async def test_bytes_that_glance_did_not_promise_are_refused(host: Host, record: dict):
+    host.glance.add("img", sample_images.raw(2 * MIB), "raw", **record)
+    with pytest.raises(ImageUnusable, match="Image data does not match its size and hash"):
+        await host.ensure("img")
+    assert host.files() == []
+
+
+async def test_an_image_that_lies_about_its_hash_does_not_fail_an_honest_one(host: Host):
+    honest = host.glance.add("honest", sample_images.raw(2 * MIB), "raw")
+    host.glance.add("liar", bytes(2 * MIB), "raw", os_hash_value=honest["os_hash_value"])
+    refused, base = await asyncio.gather(host.ensure("liar"), host.ensure("honest"), return_exceptions=True)
+    assert isinstance(refused, ImageUnusable)
+    assert base.path.read_bytes() == sample_images.raw(2 * MIB)
+
+
+async def test_an_image_that_is_gone(host: Host):
+    host.glance.add("img", sample_images.raw(), "raw")
+    gone = host.ensure("img")
+    del host.glance.records["img"]
+    with pytest.raises(ImageNotFound):
+        await gone
+
+
+async def test_glance_that_goes_away_and_comes_back(host: Host):
+    host.glance.add("img", sample_images.raw(), "raw")
+    host.glance.down = True
+    with pytest.raises(Unavailable):
+        await host.ensure("img")
+    host.glance.down = False
+    assert (await host.ensure("img")).path.exists()
+
+
+async def test_a_cached_image_needs_no_glance(host: Host):
+    host.glance.add("img", sample_images.raw(), "raw")
+    base = await host.ensure("img")
+    host.glance.down = True
+    assert await host.ensure("img") == base
+
+
+async def test_a_full_disk_is_said_and_leaves_nothing(host: Host, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    host.glance.add("img", sample_images.raw(), "raw")
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(DiskFull, match=r"No space left on the host's disk for image img\."):
+        await host.ensure("img")
+    assert host.files() == []
+
+
+async def test_an_agent_killed_between_file_and_row_repairs_the_row(host: Host):
+    host.glance.add("img", sample_images.qcow2(64 * MIB))
+    base = await host.ensure("img")
+    async with host.sessions.begin() as session:
+        await session.delete(await session.get(CachedImage, ("host1", (await host.rows())[0].digest)))
+    assert await host.ensure("img") == base
+    assert [row.virtual_size for row in await host.rows()] == [64 * MIB]
+    assert len(host.glance.sent) == 1
+
+
+async def test_a_new_agent_removes_what_was_half_fetched_and_rows_without_a_file(host: Host):
+    host.glance.add("lost", sample_images.qcow2(), "qcow2")
+    host.glance.add("kept", sample_images.raw(), "raw")
+    (await host.ensure("lost")).path.unlink()
+    kept = await host.ensure("kept")
+    (host.directory / "sha512-abc.qcow2.part").write_bytes(b"half")
+    await host.another_agent().clean()
+    assert host.files() == [kept.path.name]
+    assert [row.disk_format for row in await host.rows()] == ["raw"]
+    assert (await host.ensure("lost")).path.exists()
+
+
+async def test_a_damaged_file_is_fetched_again(host: Host):
+    host.glance.add("img", sample_images.raw(), "raw")
+    base = await host.ensure("img")
+    base.path.chmod(0o600)
+    os.truncate(base.path, 100)
+    assert (await host.ensure("img")).path.read_bytes() == sample_images.raw()
