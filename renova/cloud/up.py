@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
 from renova.cloud import config_files, orphans
 from renova.cloud.errors import CloudError
@@ -31,17 +31,19 @@ async def up(state: State) -> None:
     """Run the cloud of a state directory until SIGTERM or SIGINT. Raises CloudError if it can't start."""
     _cancel_on_signals()
     state.make()
-    with state.lock(), suppress(asyncio.CancelledError):
+    with state.lock():
         state.pid_file("up").write_text(f"{os.getpid()}\n")
         state.ready.unlink(missing_ok=True)
         state.make_run_path()
         orphans.end_services(state)
         _refuse_taken_ports(state)
         config_files.write_all(state)
-        async with AsyncExitStack() as stack:
-            stack.callback(_say, "stopped; virtual machines run on (`renova down` ends them)")
-            stack.callback(state.ready.unlink, missing_ok=True)
-            await _run(state, stack)
+        try:
+            async with AsyncExitStack() as stack:
+                stack.callback(state.ready.unlink, missing_ok=True)
+                await _run(state, stack)
+        except asyncio.CancelledError:
+            _say("stopped; virtual machines run on until `renova down`")
 
 
 async def _run(state: State, stack: AsyncExitStack) -> None:
