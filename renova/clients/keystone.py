@@ -61,9 +61,11 @@ class Identity:
         try:
             async with self._lock:
                 answer = await asyncio.to_thread(question, **details)
+        except exceptions.CatalogException:
+            answer = None
         except exceptions.ClientException as error:
             LOG.warning("Keystone has no token for the service user: %s", error)
             raise Unavailable("The identity service does not answer.") from error
         if answer is None:
-            raise Unavailable(f"The catalogue names no endpoint: {details}")
+            raise Unavailable(f"The catalogue names no endpoint for {details}")
         return answer
