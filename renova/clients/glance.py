@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -20,6 +21,7 @@ __all__ = ["Glance", "Image"]
 LOG = logging.getLogger(__name__)
 CHUNK_SIZE = 1024 * 1024
 MOST_VERDICTS = 1024
+TIMEOUT = 30  # Seconds until Glance has to send something: a store behind it may be slow to begin.
 
 # Glance's own schema of an image (GET /v2/schemas/image); every other key is a property.
 CORE = {
@@ -119,7 +121,7 @@ class Glance:
         endpoint = (await self._identity.endpoint("image")).removesuffix("/v2")
         url = f"{endpoint}/v2/images/{quote(image_id, safe='')}{part}"
         try:
-            async with self._http.stream("GET", url, headers=headers) as response:
+            async with self._http.stream("GET", url, headers=headers, timeout=TIMEOUT) as response:
                 yield response
         except httpx.HTTPError as error:
             LOG.warning("No answer from Glance, GET %s: %r", url, error)
@@ -158,7 +160,11 @@ def _image_of(answer: dict[str, Any]) -> Image:
 
 def _digest_of(answer: dict[str, Any]) -> str:
     """The image's multihash. An image from before Glance had it (Rocky) has only an MD5 checksum."""
-    algorithm, value = answer.get("os_hash_algo"), answer.get("os_hash_value")
-    if algorithm in hashlib.algorithms_available and value:
-        return f"{algorithm}:{value}"
-    return f"md5:{answer['checksum']}" if answer.get("checksum") else ""
+    for algorithm, value in (
+        (answer.get("os_hash_algo"), answer.get("os_hash_value")),
+        ("md5", answer.get("checksum")),
+    ):
+        # A digest becomes a file's name on a host, so what is not plainly one is none.
+        if algorithm in hashlib.algorithms_guaranteed and re.fullmatch(r"[0-9a-f]{32,}", value or ""):
+            return f"{algorithm}:{value}"
+    return ""

@@ -32,6 +32,11 @@ async def test_an_image_from_before_the_multihash_goes_by_its_checksum(glance: F
     assert (await glance.client.get_image("img", CALLER)).digest == "md5:" + hashlib.md5(data).hexdigest()
 
 
+async def test_a_hash_that_is_none_never_becomes_a_files_name(glance: FakeGlance):
+    glance.add("img", sample_images.raw(), os_hash_value="/../../servers/s1/root-1", checksum=None)
+    assert (await glance.client.get_image("img", CALLER)).digest == ""
+
+
 async def test_an_image_without_data_is_described_all_the_same(glance: FakeGlance):
     nothing = dict.fromkeys(("size", "checksum", "os_hash_algo", "os_hash_value", "disk_format", "name"))
     glance.add("img", b"", status="queued", **nothing)
