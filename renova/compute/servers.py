@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, joinedload, selectinload
 
 from renova.compute.caller import Caller
+from renova.compute.hosts import AGENT, ALIVE
 from renova.compute.pages import Page, fetch_page
 from renova.compute.states import states_of
-from renova.db.tables import Port, Server
+from renova.db.tables import Port, Server, Service
 from renova.errors import Invalid, ServerNotFound
 
 # Nova's names of what a list can be filtered by, the values of which have to be met exactly …
@@ -143,6 +144,16 @@ async def update_server(session: AsyncSession, server: Server, changes: Mapping[
         setattr(server, column, value)
     server.updated_at = datetime.now(UTC)
     await session.flush()
+
+
+async def host_statuses(session: AsyncSession, hosts: set[str]) -> dict[str, str]:
+    """Nova's host_status of hosts: UP while the agent reports, UNKNOWN when it does not."""
+    rows = await session.execute(
+        select(Service.host, Service.seen_at).where(Service.host.in_(hosts), Service.binary == AGENT)
+    )
+    seen = dict(list(rows.tuples()))
+    alive_since = datetime.now(UTC) - ALIVE
+    return {host: "UP" if host in seen and seen[host] > alive_since else "UNKNOWN" for host in hosts}
 
 
 def _with_ports(statement: Select[Server]) -> Select[Server]:

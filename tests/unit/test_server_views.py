@@ -211,7 +211,7 @@ def test_rebuild(version: str) -> None:
 
 def test_create() -> None:
     # doc/api_samples/servers/server-create-resp.json
-    assert views.created(make_server(), OWNER, "6NpUwoz2QDRN").at(parse("2.57")) == {
+    assert views.created(make_server(), OWNER, "6NpUwoz2QDRN", views.DEFAULT_GROUP).at(parse("2.57")) == {
         "OS-DCF:diskConfig": "AUTO",
         "adminPass": "6NpUwoz2QDRN",
         "id": SERVER,

@@ -80,6 +80,11 @@ class BlockDevice(LegacyBlockDevice):
     early_tag: Annotated[Sent[Tag], Field(alias="tag"), since("2.32", "2.32")] = None
     later_tag: Annotated[Sent[Tag], Field(alias="tag"), since("2.42")] = None
 
+    def is_the_image(self, image_id: str | None) -> bool:
+        """Whether the entry says no more than that the server boots from this image."""
+        local = self.source_type == "image" and self.destination_type == "local"
+        return local and self.uuid == image_id and self.boot_index in {0, "0"}
+
 
 class SchedulerHints(Request):
     """Accepted and of no effect: hints choose among hosts by rules that Renova does not have."""

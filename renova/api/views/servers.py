@@ -15,15 +15,15 @@ from renova.api.marked import View
 from renova.api.microversions import since, until
 from renova.api.views.links import Links
 from renova.api.views.times import to_the_microsecond, to_the_second
+from renova.compute import metadata
 from renova.compute.states import VmState, status_of
 from renova.db.tables import Server
 
 # The statuses in which Nova shows `progress` at all.
 _WITH_PROGRESS = frozenset({"ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING"})
 # Nova knows no other group unless a network service says so, and there is none here.
-_DEFAULT_GROUP = [{"name": "default"}]
+DEFAULT_GROUP = [{"name": "default"}]
 _INTERNAL_ERROR = 500
-PAY_PER_USE = "0"
 
 
 @dataclass(frozen=True)
@@ -155,13 +155,16 @@ def entry(server: Server, sight: Sight) -> ServerEntry:
     return ServerEntry(id=server.id, name=server.name, links=sight.links.of("servers", server.id))
 
 
-def created(server: Server, sight: Sight, admin_pass: str) -> CreateAnswer:
+def created(
+    server: Server, sight: Sight, admin_pass: str, security_groups: list[dict[str, str]]
+) -> CreateAnswer:
+    """`security_groups` are those of the request: Nova answers them as they were sent."""
     return CreateAnswer(
         id=server.id,
         links=sight.links.of("servers", server.id),
         admin_pass=admin_pass,
         disk_config=server.disk_config,
-        security_groups=_DEFAULT_GROUP,
+        security_groups=security_groups,
     )
 
 
@@ -184,7 +187,7 @@ def rebuilt(server: Server, sight: Sight, admin_pass: str) -> RebuildAnswer:
 def detail(server: Server, sight: Sight) -> ServerDetail:
     optional: dict[str, Any] = {}
     if server.ports:
-        optional["security_groups"] = _DEFAULT_GROUP
+        optional["security_groups"] = DEFAULT_GROUP
     if server.host in sight.host_status:
         optional["host_status"] = sight.host_status[server.host]
     if sight.host_attributes:
@@ -215,15 +218,6 @@ def addresses(server: Server, *, ports: bool = False) -> dict[str, list[Address]
     return by_label
 
 
-def metadata_of(server: Server) -> dict[str, str]:
-    """The owner's metadata, and `charging_mode` where it is not the default: of a yearly or monthly server.
-
-    Shown for every server it would be a key that the owner never set, which Nova's own tests refuse to see.
-    """
-    charging = {} if server.charging_mode == PAY_PER_USE else {"charging_mode": server.charging_mode}
-    return server.meta | charging
-
-
 def host_id(server: Server) -> str:
     """The same for two servers of a project on one host, and tells nobody which host that is."""
     return hashlib.sha224((server.project_id + server.host).encode()).hexdigest()
@@ -244,7 +238,7 @@ def _common(server: Server, sight: Sight) -> dict[str, Any]:
         "status": status,
         "tenant_id": server.project_id,
         "user_id": server.user_id,
-        "metadata": metadata_of(server),
+        "metadata": metadata.shown(server),
         "host_id": host_id(server),
         "image": _reference(sight.links, "images", server.image_id),
         "flavor_reference": _reference(sight.links, "flavors", flavor["id"]),

@@ -1,0 +1,183 @@
+"""`POST /servers`."""
+
+from urllib.parse import urlsplit
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from renova.api import passwords
+from renova.api.boot_images import usable_image
+from renova.api.microversions import Version
+from renova.api.policies import SERVERS
+from renova.api.requests import Answer, Call, Routes
+from renova.api.schemas.servers import CreateServer, File, RequestedNetwork
+from renova.api.schemas.servers import NewServer as Asked
+from renova.api.views import servers as views
+from renova.api.views.servers import Sight
+from renova.compute import create as compute
+from renova.compute import flavors, hosts, key_pairs, metadata, networks
+from renova.compute.quotas import Limits
+from renova.db.tables import Flavor, KeyPair
+from renova.errors import FlavorNotFound, Forbidden, Invalid, KeyPairNotFound
+
+routes = Routes()
+
+_DESCRIPTION = Version(2, 19)
+# Every server is in Nova's default zone: there are no others to choose from.
+_ZONE = "nova"
+# Nova's defaults of [quota] injected_files, injected_file_path_length and injected_file_content_bytes.
+_MOST_FILES, _LONGEST_PATH, _LARGEST_FILE = 5, 255, 10240
+
+
+@routes.on("POST", "/servers")
+async def create(call: Call) -> Answer:
+    asked = call.parse(CreateServer).server
+    call.can(SERVERS + "create")
+    limits = Limits.of(call.parts.conf)
+    own, charging_mode = metadata.split_charging_mode(
+        call.caller, call.parts.conf.compute.profile, asked.metadata or {}
+    )
+    metadata.check_quota(limits, own)
+    new = await _checked(call, asked, own)
+    async with call.transaction() as session:
+        servers = await compute.create_servers(session, call.parts.jobs, limits, call.caller, new)
+        for server in servers:
+            server.charging_mode = charging_mode or metadata.PAY_PER_USE
+    if asked.return_reservation_id:
+        return Answer({"reservation_id": servers[0].reservation_id}, status=202)
+    groups = [group.model_dump(exclude_unset=True) for group in asked.security_groups or []]
+    view = views.created(
+        servers[0],
+        Sight(call.links),
+        passwords.generate() if asked.admin_pass is None else asked.admin_pass,
+        views.DEFAULT_GROUP if asked.security_groups is None else groups,
+    )
+    return Answer({"server": view}, status=202, headers={"Location": view.links[0]["href"]})
+
+
+async def key_of(call: Call, session: AsyncSession, name: str) -> KeyPair:
+    """A key pair of the caller's, whosever the server is. Raises Invalid."""
+    try:
+        return await key_pairs.find_key_pair(session, call.caller.user_id, name)
+    except KeyPairNotFound as error:
+        raise Invalid("Invalid key_name provided.") from error
+
+
+def check_files(files: list[File]) -> None:
+    """Nova's limits on files to put into a guest; a content is measured in base64. Raises Forbidden."""
+    if len(files) > _MOST_FILES:
+        raise Forbidden("Personality file limit exceeded")
+    if any(len(file.path) > _LONGEST_PATH for file in files):
+        raise Forbidden(f"Personality file path exceeds maximum {_LONGEST_PATH}")
+    if any(len(file.contents) > _LARGEST_FILE for file in files):
+        raise Forbidden(f"Personality file content exceeds maximum {_LARGEST_FILE}")
+
+
+async def _checked(call: Call, asked: Asked, own_metadata: dict[str, str]) -> compute.NewServer:
+    """What was asked for, once nothing speaks against it. Nothing is written here."""
+    minimum = asked.min_count or 1
+    maximum = asked.max_count or minimum
+    if minimum > maximum:
+        raise Invalid("min_count must be <= max_count")
+    _check_zone(call, asked)
+    _refuse_volumes(asked)
+    if not asked.image_ref:
+        raise Invalid("Missing imageRef attribute")
+    _check_security_groups(call, asked)
+    check_files(asked.personality or [])
+    async with call.transaction() as session:
+        card = await _card(call, session, asked)
+        if card is not None and card.fixed_ip is not None and maximum > 1:
+            raise Invalid(
+                "Failed to launch instances: max_count cannot be greater than 1 if an fixed_ip is specified."
+            )
+        flavor = await _flavor(call, session, asked)
+        key = None if asked.key_name is None else await key_of(call, session, asked.key_name)
+        agent = await hosts.agent_of(session, await hosts.choose_host(session))
+    # Between two transactions: Glance may take its time, and a connection of the pool is not to wait for it.
+    image = await usable_image(
+        call,
+        asked.image_ref,
+        ram=flavor.ram,
+        disk=flavor.disk,
+        architecture=agent.architecture,
+        if_missing="Can not find requested image",
+    )
+    return compute.NewServer(
+        name=asked.name,
+        image=image,
+        flavor=flavor,
+        key=key,
+        user_data=asked.user_data,
+        personality=[file.model_dump() for file in asked.personality or []],
+        metadata=own_metadata,
+        tags=sorted({*(asked.tags or [])}),
+        description=asked.description if call.version >= _DESCRIPTION else asked.name,
+        disk_config=asked.disk_config or "MANUAL",
+        access_ip_v4=asked.access_ip_v4,
+        access_ip_v6=asked.access_ip_v6,
+        availability_zone=_ZONE,
+        wants_port=card is not None,
+        fixed_ip=card.fixed_ip if card is not None else None,
+        min_count=minimum,
+        max_count=maximum,
+    )
+
+
+def _check_zone(call: Call, asked: Asked) -> None:
+    """`zone:host` is how an admin of Nova names a host; the host is not to be chosen here."""
+    zone, _, host = (asked.availability_zone or _ZONE).partition(":")
+    if host:
+        call.can(SERVERS + "create:forced_host")
+    if host or zone != _ZONE:
+        raise Invalid("The requested availability zone is not available")
+
+
+def _refuse_volumes(asked: Asked) -> None:
+    """There is no volume service. One mapping is let in, which says no more than imageRef does."""
+    if asked.block_device_mapping and asked.block_device_mapping_v2:
+        raise Invalid("Using different block_device_mapping syntaxes is not allowed in the same request.")
+    devices = asked.block_device_mapping_v2 or []
+    if asked.block_device_mapping or not all(device.is_the_image(asked.image_ref) for device in devices):
+        raise Invalid("Block Device Mapping is Invalid: a server boots from its image, there are no volumes.")
+
+
+def _check_security_groups(call: Call, asked: Asked) -> None:
+    for group in asked.security_groups or []:
+        if group.name not in {None, "default"}:
+            raise Invalid(f"Security group {group.name} not found for project {call.caller.project_id}.")
+
+
+async def _card(call: Call, session: AsyncSession, asked: Asked) -> RequestedNetwork | None:
+    """The one network card of the new server, or None where it is to have none.
+
+    Raises Invalid for a network or port that does not exist, and for more than one card.
+    """
+    cards = asked.networks
+    if cards == "none":
+        return None
+    if cards == "auto" or not cards:
+        return RequestedNetwork()
+    call.can(SERVERS + "create:attach_network")
+    network = await networks.default_network(session)
+    for card in cards:
+        if card.port is not None:
+            raise Invalid(f"Port id {card.port} could not be found.")
+        if card.network_id is None:
+            raise Invalid("Bad network format: missing 'uuid'")
+        if card.network_id != network.id:
+            raise Invalid(f"Network {card.network_id} could not be found.")
+    if len(cards) > 1:
+        raise Invalid("A server has one network card while there is no network service.")
+    return cards[0]
+
+
+async def _flavor(call: Call, session: AsyncSession, asked: Asked) -> Flavor:
+    """By id, or by a URL that ends in it."""
+    flavor_id = urlsplit(str(asked.flavor_ref)).path.split("/")[-1]
+    try:
+        flavor = await flavors.find_flavor(session, flavor_id, call.caller)
+    except FlavorNotFound as error:
+        raise Invalid(error.message) from error
+    if not flavor.disk and not call.may(SERVERS + "create:zero_disk_flavor"):
+        raise Forbidden("Only volume-backed servers are allowed for flavors with zero disk.")
+    return flavor

@@ -1,0 +1,74 @@
+"""`/servers/{server_id}/tags`, from microversion 2.26 on: all of them, or one."""
+
+import re
+
+from renova.api.microversions import since
+from renova.api.policies import SERVER_TAGS
+from renova.api.requests import Answer, Call, Routes
+from renova.api.schemas.server_tags import WholeTags
+from renova.api.servers import found
+from renova.compute import tags
+from renova.compute.tags import TagNotFound
+from renova.errors import Invalid
+
+routes = Routes()
+
+ALL, ONE = "/servers/{server_id}/tags", "/servers/{server_id}/tags/{tag}"
+SINCE = since("2.26")
+
+
+@routes.on("GET", ALL, SINCE)
+async def index(call: Call) -> Answer:
+    async with call.transaction() as session:
+        server = await found(call, session, SERVER_TAGS + "index")
+    return Answer({"tags": server.tags})
+
+
+@routes.on("GET", ONE, SINCE)
+async def show(call: Call) -> Answer:
+    async with call.transaction() as session:
+        server = await found(call, session, SERVER_TAGS + "show")
+    if call.path["tag"] not in server.tags:
+        raise TagNotFound(server.id, call.path["tag"])
+    return Answer(status=204)
+
+
+@routes.on("PUT", ALL, SINCE)
+async def update_all(call: Call) -> Answer:
+    wanted = call.parse(WholeTags).tags
+    async with call.transaction() as session:
+        server = await found(call, session, SERVER_TAGS + "update_all")
+        await tags.replace(session, server, wanted, "update tags")
+    return Answer({"tags": server.tags})
+
+
+@routes.on("PUT", ONE, SINCE)
+async def update(call: Call) -> Answer:
+    tag = call.path["tag"]
+    async with call.transaction() as session:
+        server = await found(call, session, SERVER_TAGS + "update")
+        if not re.fullmatch("[^,/]{1,60}", tag):
+            raise Invalid(
+                f"Tag '{tag}' is invalid. It must be a non empty string without characters '/' and ','."
+            )
+        added = await tags.add(session, server, tag)
+    if not added:
+        return Answer(status=204)
+    (own, _) = call.links.of("servers", server.id)
+    return Answer(status=201, headers={"Location": f"{own['href']}/tags/{tag}"})
+
+
+@routes.on("DELETE", ONE, SINCE)
+async def delete(call: Call) -> Answer:
+    async with call.transaction() as session:
+        server = await found(call, session, SERVER_TAGS + "delete")
+        await tags.remove(session, server, call.path["tag"])
+    return Answer(status=204)
+
+
+@routes.on("DELETE", ALL, SINCE)
+async def delete_all(call: Call) -> Answer:
+    async with call.transaction() as session:
+        server = await found(call, session, SERVER_TAGS + "delete_all")
+        await tags.replace(session, server, [], "delete tags")
+    return Answer(status=204)
