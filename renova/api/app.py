@@ -21,7 +21,23 @@ from starlette.routing import Route
 
 from renova import conf as configuration
 from renova import jobs
-from renova.api import errors, extensions, flavors, keypairs, limits, microversions, versions
+from renova.api import (
+    errors,
+    extensions,
+    flavors,
+    instance_actions,
+    keypairs,
+    limits,
+    microversions,
+    server_actions,
+    server_create,
+    server_list,
+    server_metadata,
+    server_rebuild,
+    server_tags,
+    servers,
+    versions,
+)
 from renova.api.auth import KeystoneTokens, Tokens
 from renova.api.marked import rendered
 from renova.api.microversions import MINIMUM, Version
@@ -35,9 +51,12 @@ from renova.compute.caller import Caller
 from renova.db.session import make_engine, make_sessions
 from renova.errors import Invalid
 
+NOUNS = (
+    *(extensions, flavors, instance_actions, keypairs, limits),
+    *(servers, server_actions, server_create, server_list, server_metadata, server_rebuild, server_tags),
+)
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-# Nova takes an id of Keystone for a project where it can be one, and for the first word of a path where it
-# can't.
+# The first part of a path is a project if it could be an id of Keystone's, as in Nova.
 PATH = re.compile(r"/(?P<tree>v2(?:\.1)?)(?:/(?P<project>[0-9a-f-]+))?(?P<rest>/.*)?")
 JSON_TYPES = {"", "text/plain", "application/json", "application/vnd.openstack.compute+json"}
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -64,14 +83,19 @@ def create() -> Starlette:
         await http.aclose()
         await engine.dispose()
 
-    return build(parts, KeystoneTokens(conf), lifespan=lifespan)
+    return build(parts, KeystoneTokens(conf), every_route(), lifespan=lifespan)
 
 
-def build(parts: Parts, tokens: Tokens, *, lifespan: Any = None) -> Starlette:
-    """The app over ready parts: what tests call."""
+def every_route() -> Routes:
+    """What every noun serves. A new file of handlers is named here."""
     routes = Routes()
-    for noun in (extensions, flavors, keypairs, limits):
+    for noun in NOUNS:
         routes.include(noun.routes)
+    return routes
+
+
+def build(parts: Parts, tokens: Tokens, routes: Routes, *, lifespan: Any = None) -> Starlette:
+    """The app over ready parts: what tests call."""
     compute = Compute(parts, tokens, routes)
     app = Starlette(routes=[Route("/{path:path}", compute.serve, methods=METHODS)], lifespan=lifespan)
     app.add_middleware(RequestIds)

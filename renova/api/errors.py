@@ -6,6 +6,7 @@ ends here.
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import psycopg
@@ -117,13 +118,13 @@ def envelope(code: int, message: str, headers: dict[str, str] | None = None) -> 
     return JSONResponse({name: {"code": code, "message": message}}, code, headers)
 
 
-def sentence(error: ValidationError, sent: Any, *, of: str) -> str:
+def sentence(error: ValidationError, sent: Any, names: Mapping[str, str], *, of: str) -> str:
     """What Nova's schema validator would say of the same input: "Invalid input for field/attribute name.
     Value: …".
 
-    Of several mistakes the one nearest to the top of the body is told, as there.
+    Of several mistakes the one nearest to the top of the body is told, as there. `names` are the model's, in JSON.
     """
-    mistakes = [(_path(mistake["loc"], sent), mistake) for mistake in error.errors(include_url=False)]
+    mistakes = [(_path(mistake["loc"], sent, names), mistake) for mistake in error.errors(include_url=False)]
     path, mistake = min(mistakes, key=lambda found: len(found[0]))
     message = _message(mistake)
     if mistake["type"] == "name" or not path:
@@ -132,12 +133,13 @@ def sentence(error: ValidationError, sent: Any, *, of: str) -> str:
     return f"Invalid input for {of} {path[0 if of == 'query parameters' else -1]}. Value: {value}. {message}"
 
 
-def _path(loc: tuple[int | str, ...], sent: Any) -> list[int | str]:
+def _path(loc: tuple[int | str, ...], sent: Any, names: Mapping[str, str]) -> list[int | str]:
     """The part of pydantic's location that is in the body: the rest of it names branches of unions and the
     like.
     """
     path: list[int | str] = []
-    for step in loc:
+    for part in loc:
+        step = names.get(part, part) if isinstance(part, str) else part
         try:
             sent = sent[step]
         except (KeyError, IndexError, TypeError):

@@ -1,12 +1,12 @@
 """Models whose fields know their microversions: `Request` for what a client sends, `View` for what it sees.
 
 A field's name in JSON is its alias, or its own name. Two fields may share an alias as long as no microversion
-has both: that is how a field changes its type (`flavor` at 2.47). Neither kind is ever looked at without a
-version.
+has both and neither is called by it in Python: that is how a field changes its type (`flavor` at 2.47).
+Neither kind is ever looked at without a version.
 """
 
 from functools import cache
-from typing import Any, ClassVar, Self, get_origin
+from typing import Any, ClassVar, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
@@ -75,9 +75,26 @@ class Request(Marked):
         """Raises pydantic.ValidationError; a handler calls `call.parse`, which makes it Nova's 400."""
         return cls.model_validate(body, context={"version": version, "legacy": legacy})
 
+    @classmethod
+    @cache
+    def json_names(cls) -> dict[str, str]:
+        """Attribute -> name in JSON, of this model and of every request in it: for what a mistake is told by."""
+        names: dict[str, str] = {}
+        for attribute, field in cls.model_fields.items():
+            names[attribute] = field.alias or attribute
+            for part in _requests_in(field.annotation):
+                names |= part.json_names()
+        return names
+
     def sent(self, attribute: str) -> bool:
         """Whether the client sent the field at all: null and absence differ (key_name, user_data)."""
         return attribute in self.model_fields_set
+
+
+def _requests_in(annotation: Any) -> list[type[Request]]:
+    if isinstance(annotation, type) and issubclass(annotation, Request):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _requests_in(part)]
 
 
 class Query(Request):

@@ -62,7 +62,7 @@ class Call:
         try:
             return model.parse(self.body, self.version, legacy=self.legacy)
         except ValidationError as error:
-            raise Invalid(sentence(error, self.body, of="field/attribute")) from error
+            raise Invalid(sentence(error, self.body, model.json_names(), of="field/attribute")) from error
 
     def query(self, model: type[QueryModel]) -> QueryModel:
         """The query string as `model`. Raises Invalid (400)."""
@@ -71,7 +71,9 @@ class Call:
         try:
             return model.read(self.query_items, self.version)
         except ValidationError as error:
-            raise Invalid(sentence(error, dict(self.query_items), of="query parameters")) from error
+            raise Invalid(
+                sentence(error, dict(self.query_items), model.json_names(), of="query parameters")
+            ) from error
 
     def can(self, rule: str, *, project_id: str | None = None, user_id: str | None = None) -> None:
         """Raises Forbidden (403) unless the caller may do `rule` to what that project or user owns (default:

@@ -49,7 +49,7 @@ class Links:
         self, collection: str, query: Iterable[tuple[str, str]], marker: str
     ) -> list[dict[str, str]]:
         """`<collection>_links`: the same request with its marker moved."""
-        parameters = dict(sorted(query)) | {"marker": marker}
+        parameters = [*((name, value) for name, value in query if name != "marker"), ("marker", marker)]
         address = self._join(self.base, self.tree, self.project_id, collection)
         return [{"rel": "next", "href": f"{address}?{urlencode(parameters)}"}]
 
