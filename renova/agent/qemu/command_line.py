@@ -7,7 +7,8 @@ and QEMU's QAPI reference for -blockdev.
 
 import json
 
-from renova.agent.qemu.inherited import GUEST_AGENT, QMP, SERIAL, Inherited, OpenFile
+from renova.agent.qemu.inherited import Inherited, OpenFile
+from renova.agent.qemu.run_directory import GUEST_AGENT, QMP, SERIAL
 from renova.agent.qemu.spec import MachineSpec, NetworkCard
 
 # A guest that breaks out of QEMU gets no new privileges, processes or obsolete system calls.
@@ -26,8 +27,6 @@ def command_line(program: str, accelerator: str, spec: MachineSpec, inherited: I
         *("-smp", f"cpus={spec.vcpus}", "-m", f"size={spec.ram_mib}M"),
         *("-S", "-no-shutdown"),
         *("-uuid", spec.server_id, "-name", f"guest={_escaped(spec.name)},debug-threads=on"),
-        # The pid file is reached through the descriptor: its directory is closed to QEMU's user.
-        *("-pidfile", f"/proc/self/fd/{inherited.pid_file}"),
         *("-sandbox", SANDBOX),
         *("-boot", "strict=on,reboot-timeout=1000"),
         *_add_fds(inherited),

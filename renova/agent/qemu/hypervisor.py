@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import pwd
+import time
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,8 @@ START = 30.0
 ADOPT = 10.0
 # Seconds for a QEMU that closed its monitor to say why and end.
 LAST_WORDS = 1.0
+# Seconds for a QEMU to take its listening sockets over.
+TAKE_OVER = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -93,13 +96,13 @@ class QemuHypervisor:
     async def _spawn(self, spec: MachineSpec, directory: RunDirectory) -> Process:
         def prepare() -> Inherited:
             directory.make()
-            inherited = Inherited.open(spec, directory, self._identity)
+            inherited = Inherited.open(spec, directory)
             directory.write_spec(spec)
             return inherited
 
         inherited = await asyncio.to_thread(prepare)
         try:
-            return await Process.spawn(
+            process = await Process.spawn(
                 command_line(self._program, self._accelerator, spec, inherited),
                 output=inherited.errors,
                 descriptors=inherited.numbers,
@@ -107,9 +110,11 @@ class QemuHypervisor:
             )
         finally:
             inherited.close()
+        directory.write_pid(process.pid)
+        return process
 
     async def _adopt(self, directory: RunDirectory) -> QemuMachine | None:
-        process = _find(directory)
+        process = await _find(directory)
         if process is None:
             await asyncio.to_thread(directory.clean)
             return None
@@ -134,7 +139,7 @@ class QemuHypervisor:
 
     async def _end_leftover(self, directory: RunDirectory) -> None:
         """End a QEMU process of this server that could not be adopted: it holds the locks of the disks."""
-        process = _find(directory)
+        process = await _find(directory)
         if process:
             process.kill()
             await process.ended
@@ -170,10 +175,18 @@ def _shorten(directories: list[RunDirectory]) -> None:
         BoundedLog(directory.errors).shorten()
 
 
-def _find(directory: RunDirectory) -> Process | None:
-    """The QEMU process of a run directory, whose arguments name that directory."""
-    pid = directory.read_pid()
-    return Process.find(pid, str(directory.console)) if pid else None
+async def _find(directory: RunDirectory) -> Process | None:
+    """The QEMU process of a run directory, if it has one.
+
+    Where an agent was killed while it started QEMU, the sockets are still that agent's for some milliseconds.
+    """
+    deadline = time.monotonic() + TAKE_OVER
+    while (pid := directory.listener()) and time.monotonic() < deadline:
+        process = Process.find(pid, str(directory.path))
+        if process:
+            return process
+        await asyncio.sleep(0.02)
+    return None
 
 
 def _identity(user: str | None, accelerator: str) -> Identity | None:

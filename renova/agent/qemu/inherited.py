@@ -6,14 +6,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Self
 
-from renova.agent.qemu.process import Identity
-from renova.agent.qemu.run_directory import RunDirectory
+from renova.agent.qemu.run_directory import GUEST_AGENT, QMP, SERIAL, RunDirectory
 from renova.agent.qemu.spec import MachineSpec
 from renova.errors import RenovaError
-
-QMP = "qmp"
-GUEST_AGENT = "qga"
-SERIAL = "serial"
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,6 @@ class Inherited:
     root: OpenFile
     config_drive: OpenFile | None
     console: OpenFile
-    pid_file: int
     errors: int
     sockets: dict[str, int]
     _open: ExitStack = field(default_factory=ExitStack, repr=False, compare=False)
@@ -51,10 +45,10 @@ class Inherited:
 
     @property
     def numbers(self) -> list[int]:
-        return [*(file.number for file in self.files), self.pid_file, *self.sockets.values()]
+        return [*(file.number for file in self.files), *self.sockets.values()]
 
     @classmethod
-    def open(cls, spec: MachineSpec, directory: RunDirectory, identity: Identity | None) -> Self:
+    def open(cls, spec: MachineSpec, directory: RunDirectory) -> Self:
         """Open everything that a machine needs; its logs start empty.
 
         Raises RenovaError, with nothing left open, where a disk is missing or a socket can't be made.
@@ -74,16 +68,11 @@ class Inherited:
                 made: socket.socket = stack.enter_context(directory.listen(name))
                 return made.fileno()
 
-            pid_file = opened(directory.pid, os.O_RDWR | os.O_CREAT | os.O_TRUNC).number
-            if identity:
-                # QEMU opens it once more, through its descriptor and as its own user.
-                os.fchown(pid_file, identity.uid, identity.gid)
             return cls(
                 base=opened(spec.base, os.O_RDONLY),
                 root=opened(spec.root, os.O_RDWR),
                 config_drive=opened(spec.config_drive, os.O_RDONLY) if spec.config_drive else None,
                 console=opened(directory.console, fresh_log),
-                pid_file=pid_file,
                 errors=opened(directory.errors, fresh_log).number,
                 sockets={name: listening(name) for name in (QMP, GUEST_AGENT, SERIAL)},
                 _open=stack.pop_all(),

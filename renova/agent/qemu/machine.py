@@ -9,10 +9,9 @@ from typing import Any
 from renova.agent.qemu.command_line import GUEST_AGENT_PORT
 from renova.agent.qemu.face import PANICKED, POWERED_OFF
 from renova.agent.qemu.guest_agent import GuestAgent
-from renova.agent.qemu.inherited import GUEST_AGENT, QMP
 from renova.agent.qemu.monitor import Event, Monitor
 from renova.agent.qemu.process import Process
-from renova.agent.qemu.run_directory import RunDirectory
+from renova.agent.qemu.run_directory import GUEST_AGENT, QMP, RunDirectory
 from renova.agent.qemu.spec import MachineSpec
 from renova.errors import RenovaError
 

@@ -31,12 +31,14 @@ class Monitor:
 
         self._socket = socket
         self._client = QMPClient()
+        # The library breaks when it is told to disconnect while it does so by itself.
+        self._changing = asyncio.Lock()
         self._client.events.event_filter = consume
 
     async def connect(self, timeout: float) -> None:
         """Connect and negotiate. Raises RenovaError when there is no QEMU, or none that answers in time."""
         try:
-            async with asyncio.timeout(timeout):
+            async with self._changing, asyncio.timeout(timeout):
                 await self._client.connect(str(self._socket))
         except TimeoutError as error:
             raise RenovaError(f"QEMU's monitor did not answer within {timeout:.0f} seconds") from error
@@ -58,4 +60,5 @@ class Monitor:
     async def close(self) -> None:
         """Disconnect. The library complains later about a connection that broke and was not closed."""
         with suppress(QMPError, OSError, EOFError):
-            await self._client.disconnect()
+            async with self._changing:
+                await self._client.disconnect()

@@ -29,10 +29,9 @@ class Identity:
 class Process:
     """A process that exists when this object is made. Belongs to the running event loop."""
 
-    def __init__(self, pid: int, pidfd: int, *, child: bool) -> None:
+    def __init__(self, pid: int, pidfd: int) -> None:
         self.pid = pid
         self._pidfd = pidfd
-        self._child = child
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[str] = self._loop.create_future()
         self._loop.add_reader(pidfd, self._note_end)
@@ -66,7 +65,7 @@ class Process:
             raise RenovaError(f"{arguments[0]} can't be started: {error}") from error
         # From here on the pidfd is asked how the process fares; Popen would complain that it outlives us.
         process.returncode = 0
-        return cls(process.pid, os.pidfd_open(process.pid), child=True)
+        return cls(process.pid, os.pidfd_open(process.pid))
 
     @classmethod
     def find(cls, pid: int, argument: str) -> Self | None:
@@ -78,7 +77,7 @@ class Process:
         # Read after the pidfd was opened: were the pid reused in between, the arguments would be another's.
         with suppress(OSError):
             if argument in Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace"):
-                return cls(pid, pidfd, child=False)
+                return cls(pid, pidfd)
         os.close(pidfd)
         return None
 
@@ -100,12 +99,11 @@ class Process:
         self.ended.set_result(reason)
 
     def _exit_reason(self) -> str:
-        """Only the parent is told how a process ended: an adopted one just did."""
-        if self._child:
-            with suppress(ChildProcessError):
-                result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
-                if result and result.si_code == os.CLD_EXITED:
-                    return f"QEMU exited with status {result.si_status}"
-                if result:
-                    return f"QEMU was killed by signal {result.si_status}"
+        """Only the parent is told how a process ended: one that an earlier agent started just did."""
+        with suppress(ChildProcessError):
+            result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+            if result and result.si_code == os.CLD_EXITED:
+                return f"QEMU exited with status {result.si_status}"
+            if result:
+                return f"QEMU was killed by signal {result.si_status}"
         return "QEMU ended"

@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket as sockets
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +11,13 @@ from pathlib import Path
 
 from renova.agent.qemu.spec import MachineSpec
 from renova.errors import RenovaError
+
+# The chardevs that a machine has a socket for.
+QMP = "qmp"
+GUEST_AGENT = "qga"
+SERIAL = "serial"
+# Bytes of a C int: the kernel tells who a peer is as three of them, pid, uid and gid.
+INT = 4
 
 
 @dataclass(frozen=True)
@@ -57,12 +65,25 @@ class RunDirectory:
             raise RenovaError(f"The socket {path} can't be made: {error}") from error
         return listening
 
-    def read_pid(self) -> int | None:
-        """The pid that QEMU wrote; None where there is none."""
-        try:
-            return int(self.pid.read_text())
-        except (FileNotFoundError, ValueError):
-            return None
+    def listener(self) -> int | None:
+        """The pid of whoever listens on the machine's sockets; None where nobody does.
+
+        The kernel says it, so an agent that was killed before it could write anything down leaves no QEMU
+        that its successor can't find. The serial port is asked because it does not mind a visitor.
+        """
+        with sockets.socket(sockets.AF_UNIX) as visitor:
+            visitor.setblocking(False)
+            try:
+                visitor.connect(str(self.socket(SERIAL)))
+            except BlockingIOError:  # QEMU hangs: it has accepted none of the visitors before.
+                return int(self.pid.read_text())
+            except OSError:
+                return None
+            credentials = visitor.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, 3 * INT)
+            return int.from_bytes(credentials[:INT], sys.byteorder)
+
+    def write_pid(self, pid: int) -> None:
+        self.pid.write_text(f"{pid}\n")
 
     def read_spec(self) -> MachineSpec:
         """Raises RenovaError where the spec is missing or of an unknown form."""

@@ -1,0 +1,370 @@
+"""Machines over a real QEMU, with guests of one sector."""
+# ruff: noqa: ASYNC110, ASYNC240  A test waits for conditions, and nothing else runs in its event loop.
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from oslo_config import cfg
+
+from renova import conf as options
+from renova.agent.qemu import Machine, MachineSpec, NetworkCard
+from renova.agent.qemu.face import POWERED_OFF
+from renova.agent.qemu.hypervisor import QemuHypervisor
+from renova.errors import RenovaError
+from tests.guest.boot_sector import Then, write_image
+
+DEADLINE = 30.0
+MIB = 1024 * 1024
+CARD = NetworkCard("fa:16:3e:00:00:01", "10.1.0.9", "10.1.0.0/24", "10.1.0.1", "10.1.0.2")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A short path, closed to every other user: QEMU's own user can open nothing below it."""
+    directory = Path(tempfile.mkdtemp(prefix="renova-"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def conf(place: Path) -> cfg.ConfigOpts:
+    conf = options.load([])
+    conf.set_override("run_path", str(place / "run"))
+    if os.geteuid() == 0:
+        conf.set_override("qemu_user", "nobody", group="compute")
+    return conf
+
+
+@pytest.fixture
+async def hypervisor(conf: cfg.ConfigOpts) -> AsyncIterator[QemuHypervisor]:
+    hypervisor = QemuHypervisor(conf)
+    yield hypervisor
+    await end_all(conf)
+    await hypervisor.close()
+
+
+async def end_all(conf: cfg.ConfigOpts) -> None:
+    """End what runs, whoever started it."""
+    for directory in Path(conf.run_path, "servers").glob("*"):
+        with suppress(OSError, ValueError):
+            os.kill(int((directory / "pid").read_text()), signal.SIGKILL)
+
+
+@pytest.fixture
+def make_spec(place: Path) -> Callable[..., MachineSpec]:
+    def make(then: Then = Then.HALT, *, disk_format: str = "qcow2", marker: str = "marker") -> MachineSpec:
+        server_id = str(uuid4())
+        base = write_image(place / f"{server_id}.base", marker, then, disk_format=disk_format)
+        config = place / f"{server_id}.iso"
+        config.write_bytes(bytes(MIB))
+        root = place / f"{server_id}.qcow2"
+        command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", disk_format, "-b", base, root, "16M"]
+        subprocess.run(command, check=True)
+        return MachineSpec(
+            server_id=server_id,
+            generation=1,
+            name="web, the first",
+            vcpus=1,
+            ram_mib=64,
+            base=str(base),
+            base_format=disk_format,
+            root=str(root),
+            config_drive=str(config),
+            cards=(CARD,),
+        )
+
+    return make
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def until_said(hypervisor: QemuHypervisor, machine: Machine, text: str) -> str:
+    async with asyncio.timeout(DEADLINE):
+        while text not in (said := await hypervisor.console_output(machine.spec.server_id, None)):
+            await asyncio.sleep(0.02)
+    return said
+
+
+async def ended(machine: Machine, within: float = DEADLINE) -> str:
+    return await asyncio.wait_for(asyncio.shield(machine.ended), within)
+
+
+@pytest.mark.parametrize("disk_format", ["qcow2", "raw"])
+async def test_a_guest_boots_from_its_overlay(hypervisor, make_spec, disk_format):
+    machine = await hypervisor.start(make_spec(disk_format=disk_format, marker="hello from the disk"))
+
+    await until_said(hypervisor, machine, "hello from the disk")
+    assert hypervisor.get(machine.spec.server_id) is machine
+    assert not machine.ended.done()
+    await machine.quit()
+    assert hypervisor.get(machine.spec.server_id) is None
+    assert await hypervisor.console_output(machine.spec.server_id, 2) == "hello from the disk\r\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run QEMU as someone else")
+async def test_qemu_is_an_unprivileged_user_with_nothing_of_ours_open(hypervisor, make_spec, place):
+    machine = await hypervisor.start(make_spec())
+
+    await until_said(hypervisor, machine, "marker")
+    status = Path(f"/proc/{machine.pid}/status").read_text()
+    nobody = pwd.getpwnam("nobody")
+    assert f"Uid:\t{nobody.pw_uid}\t{nobody.pw_uid}\t{nobody.pw_uid}\t{nobody.pw_uid}\n" in status
+    assert "Groups:\t \n" in status
+    assert "CapEff:\t0000000000000000\n" in status
+    links = (entry.readlink() for entry in Path(f"/proc/{machine.pid}/fd").iterdir())
+    ours = {link.name for link in links if link.is_relative_to(place)}
+    disks = {Path(machine.spec.base).name, Path(machine.spec.root).name, Path(machine.spec.config_drive).name}
+    assert ours == disks | {"console.log", "qemu.log"}
+    assert os.getsid(machine.pid) == machine.pid
+
+
+async def test_a_running_machine_is_adopted_by_the_next_agent(hypervisor, conf, make_spec):
+    first = await hypervisor.start(make_spec(Then.COUNT))
+    await until_said(hypervisor, first, "tick 00001")
+    await hypervisor.close()
+
+    successor = QemuHypervisor(conf)
+    (machine,) = await successor.adopt()
+
+    assert machine.pid == first.pid
+    assert machine.spec == first.spec
+    assert successor.get(first.spec.server_id) is machine
+    assert not machine.ended.done()
+    said = await until_said(successor, machine, "tick 00003")
+    assert [line for line in said.splitlines() if line][:3] == ["marker", "tick 00001", "tick 00002"]
+    await machine.quit()
+    assert await QemuHypervisor(conf).adopt() == []
+
+
+async def test_adopting_notices_a_guest_that_powered_itself_off_meanwhile(hypervisor, conf, make_spec):
+    first = await hypervisor.start(make_spec(Then.POWER_OFF))
+    await hypervisor.close()
+    successor = QemuHypervisor(conf)
+    seen = []
+    successor.on_end = lambda server_id, machine, reason: seen.append((server_id, reason))
+
+    (machine,) = await successor.adopt()
+
+    assert await ended(machine) == POWERED_OFF
+    assert seen == [(first.spec.server_id, POWERED_OFF)]
+    await machine.quit()
+
+
+async def test_adopting_ends_a_machine_that_was_never_let_run(hypervisor, conf, make_spec, monkeypatch):
+    async def killed_here(machine: object) -> None:
+        raise asyncio.CancelledError
+
+    # An agent that is killed between the spawn and the start leaves a QEMU that waits for `cont`.
+    monkeypatch.setattr("renova.agent.qemu.machine.QemuMachine.run", killed_here)
+    monkeypatch.setattr(
+        "renova.agent.qemu.machine.QemuMachine.kill_after", lambda machine, _: machine.let_go()
+    )
+    spec = make_spec()
+    with pytest.raises(asyncio.CancelledError):
+        await hypervisor.start(spec)
+    monkeypatch.undo()
+    pid = int(Path(conf.run_path, "servers", spec.server_id, "pid").read_text())
+
+    assert await QemuHypervisor(conf).adopt() == []
+
+    assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_what_a_dead_qemu_left_is_removed_but_not_its_console(hypervisor, conf, make_spec):
+    machine = await hypervisor.start(make_spec())
+    await until_said(hypervisor, machine, "marker")
+    await hypervisor.close()
+    os.kill(machine.pid, signal.SIGKILL)
+    directory = Path(conf.run_path, "servers", machine.spec.server_id)
+    # The socket stays, and whoever had the process's number next must not pass for it.
+    (directory / "pid").write_text(str(os.getpid()))
+
+    successor = QemuHypervisor(conf)
+    assert await successor.adopt() == []
+
+    assert [entry.name for entry in directory.iterdir()] == ["console.log"]
+    assert await successor.console_output(machine.spec.server_id, None) == "marker\r\n"
+
+
+async def test_a_killed_qemu_is_noticed_and_its_reason_kept(hypervisor, make_spec):
+    machine = await hypervisor.start(make_spec())
+    seen = []
+    hypervisor.on_end = lambda server_id, machine, reason: seen.append(reason)
+
+    os.kill(machine.pid, signal.SIGKILL)
+
+    assert await ended(machine, within=1) == "QEMU was killed by signal 9"
+    assert seen == ["QEMU was killed by signal 9"]
+    assert hypervisor.get(machine.spec.server_id) is machine
+    await machine.quit()
+    assert hypervisor.get(machine.spec.server_id) is None
+
+
+async def test_an_adopted_qemu_that_is_killed_is_noticed(hypervisor, conf, make_spec):
+    await hypervisor.start(make_spec())
+    await hypervisor.close()
+    (machine,) = await QemuHypervisor(conf).adopt()
+
+    os.kill(machine.pid, signal.SIGKILL)
+
+    assert "QEMU" in await ended(machine, within=1)
+
+
+async def test_a_guest_that_powers_itself_off_is_noticed(hypervisor, make_spec):
+    seen = []
+    hypervisor.on_end = lambda server_id, machine, reason: seen.append((server_id, reason))
+    machine = await hypervisor.start(make_spec(Then.POWER_OFF))
+
+    assert await ended(machine) == POWERED_OFF
+    assert seen == [(machine.spec.server_id, POWERED_OFF)]
+    assert not machine.panicked
+    await machine.quit()
+    assert not Path(f"/proc/{machine.pid}").exists()
+
+
+async def test_a_guest_that_obeys_goes_down_by_the_power_button(hypervisor, make_spec):
+    seen = []
+    hypervisor.on_end = lambda server_id, machine, reason: seen.append(reason)
+    machine = await hypervisor.start(make_spec(Then.OBEY))
+    await until_said(hypervisor, machine, "marker")
+
+    assert await machine.power_down(DEADLINE)
+
+    assert machine.ended.result() == POWERED_OFF
+    assert seen == []
+    await machine.quit()
+
+
+async def test_a_deaf_guest_runs_on_after_the_time_to_power_down(hypervisor, make_spec):
+    machine = await hypervisor.start(make_spec(Then.HALT))
+    await until_said(hypervisor, machine, "marker")
+
+    assert not await machine.power_down(0.2)
+    assert not await machine.power_down(0)
+
+    assert not machine.ended.done()
+    await machine.quit()
+    await machine.quit()
+
+
+async def test_a_qemu_that_hangs_is_ended_all_the_same(hypervisor, make_spec, monkeypatch):
+    monkeypatch.setattr("renova.agent.qemu.machine.QUIT", 0.1)
+    machine = await hypervisor.start(make_spec())
+    os.kill(machine.pid, signal.SIGSTOP)
+
+    await machine.quit()
+
+    assert not Path(f"/proc/{machine.pid}").exists()
+
+
+async def test_a_loop_of_resets_can_be_told_from_a_boot(hypervisor, make_spec):
+    looping = await hypervisor.start(make_spec(Then.RESET))
+    await until(lambda: looping.last_guest_reset is not None)
+    first = looping.last_guest_reset
+    await until(lambda: looping.last_guest_reset > first + 2)
+
+    steady = await hypervisor.start(make_spec(Then.COUNT))
+    await until_said(hypervisor, steady, "tick 00002")
+    last = steady.last_guest_reset
+    await until_said(hypervisor, steady, "tick 00004")
+    assert steady.last_guest_reset == last
+
+
+async def test_reset_boots_the_guest_again(hypervisor, make_spec):
+    machine = await hypervisor.start(make_spec())
+    await until_said(hypervisor, machine, "marker")
+
+    await machine.reset()
+
+    await until_said(hypervisor, machine, "marker\r\nmarker")
+
+
+async def test_each_start_begins_a_new_console_log(hypervisor, make_spec):
+    spec = make_spec()
+    machine = await hypervisor.start(spec)
+    await until_said(hypervisor, machine, "marker")
+    await machine.quit()
+
+    machine = await hypervisor.start(spec)
+
+    assert await until_said(hypervisor, machine, "marker") == "marker\r\n"
+
+
+async def test_a_guest_that_floods_its_console_fills_no_disk(hypervisor, conf, make_spec):
+    machine = await hypervisor.start(make_spec(Then.FLOOD, marker="x" * 99))
+    log = Path(conf.run_path, "servers", machine.spec.server_id, "console.log")
+    sizes = [0]
+
+    def shortened_twice() -> bool:
+        sizes.append(log.stat().st_size)
+        return sum(later < earlier for earlier, later in pairwise(sizes)) == 2
+
+    await until(shortened_twice)
+
+    assert max(sizes) < MIB
+    lines = (await hypervisor.console_output(machine.spec.server_id, 1000)).split("\r\n")[:-1]
+    # Where a log was shortened some bytes may be missing.
+    assert lines.count("x" * 99) >= 997
+
+
+async def test_a_server_that_runs_is_not_started_twice(hypervisor, make_spec):
+    machine = await hypervisor.start(make_spec())
+
+    with pytest.raises(RenovaError, match="runs already"):
+        await hypervisor.start(machine.spec)
+
+    assert not machine.ended.done()
+
+
+async def test_a_qemu_that_refuses_to_start_says_why(hypervisor, conf, make_spec):
+    spec = make_spec()
+    Path(spec.root).write_bytes(b"no qcow2 at all")
+
+    with pytest.raises(RenovaError, match=r"QEMU did not start: .*not in qcow2 format"):
+        await hypervisor.start(spec)
+
+    assert hypervisor.get(spec.server_id) is None
+    directory = Path(conf.run_path, "servers", spec.server_id)
+    assert [entry.name for entry in directory.iterdir()] == ["console.log"]
+
+
+async def test_a_missing_disk_or_program_is_said(hypervisor, conf, make_spec):
+    spec = make_spec()
+    Path(spec.root).unlink()
+    with pytest.raises(RenovaError, match=r"\.qcow2 can't be opened: No such file"):
+        await hypervisor.start(spec)
+
+    conf.set_override("qemu", "no-such-qemu", group="compute")
+    with pytest.raises(RenovaError, match="no-such-qemu can't be started"):
+        await QemuHypervisor(conf).start(make_spec())
+
+
+async def test_a_guest_without_an_agent_does_not_answer(hypervisor, make_spec):
+    machine = await hypervisor.start(make_spec())
+
+    assert not await machine.agent_answers(0.2)
+
+
+async def test_removing_a_server_leaves_nothing_in_the_run_directory(hypervisor, conf, make_spec):
+    machine = await hypervisor.start(make_spec())
+
+    await hypervisor.remove(machine.spec.server_id)
+
+    assert not Path(f"/proc/{machine.pid}").exists()
+    assert list(Path(conf.run_path, "servers").iterdir()) == []
+    assert await hypervisor.console_output(machine.spec.server_id, None) == ""
