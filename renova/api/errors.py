@@ -122,30 +122,40 @@ def sentence(error: ValidationError, sent: Any, names: Mapping[str, str], *, of:
     """What Nova's schema validator would say of the same input: "Invalid input for field/attribute name.
     Value: …".
 
-    Of several mistakes the one nearest to the top of the body is told, as there. `names` are the model's, in JSON.
+    Of several mistakes the one nearest to the top of the body is told, as there. `names` says what the fields
+    of the model are called in JSON.
     """
-    mistakes = [(_path(mistake["loc"], sent, names), mistake) for mistake in error.errors(include_url=False)]
-    path, mistake = min(mistakes, key=lambda found: len(found[0]))
-    message = _message(mistake)
-    if mistake["type"] == "name" or not path:
+    mistakes = [
+        (*_place(mistake["loc"], sent, names), mistake) for mistake in error.errors(include_url=False)
+    ]
+    path, value, of_a_union, mistake = min(mistakes, key=lambda found: len(found[0]))
+    if mistake["type"] == "name":
+        return _message(mistake)
+    message = f"{value!r} is not valid under any of the given schemas" if of_a_union else _message(mistake)
+    if not path:
         return message
-    value = mistake["input"]
     return f"Invalid input for {of} {path[0 if of == 'query parameters' else -1]}. Value: {value}. {message}"
 
 
-def _path(loc: tuple[int | str, ...], sent: Any, names: Mapping[str, str]) -> list[int | str]:
-    """The part of pydantic's location that is in the body: the rest of it names branches of unions and the
-    like.
+def _place(
+    loc: tuple[int | str, ...], sent: Any, names: Mapping[str, str]
+) -> tuple[list[int | str], Any, bool]:
+    """Where in the body pydantic's location leads: the path, the value there, and whether a union ended it.
+
+    What follows a union in a location names its branches, not parts of the body.
     """
     path: list[int | str] = []
     for part in loc:
-        step = names.get(part, part) if isinstance(part, str) else part
-        try:
-            sent = sent[step]
-        except (KeyError, IndexError, TypeError):
-            continue
-        path.append(step)
-    return path
+        for step in (part, names.get(part, part) if isinstance(part, str) else part):
+            try:
+                sent = sent[step]
+            except (KeyError, IndexError, TypeError):
+                continue
+            path.append(step)
+            break
+        else:
+            return path, sent, True
+    return path, sent, False
 
 
 def _message(mistake: Any) -> str:

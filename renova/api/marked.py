@@ -78,7 +78,7 @@ class Request(Marked):
     @classmethod
     @cache
     def json_names(cls) -> dict[str, str]:
-        """Attribute -> name in JSON, of this model and of every request in it: for what a mistake is told by."""
+        """Attribute -> name in JSON, of this model and of every request in it."""
         names: dict[str, str] = {}
         for attribute, field in cls.model_fields.items():
             names[attribute] = field.alias or attribute

@@ -36,12 +36,12 @@ IGNORED_SORT_KEYS = frozenset(
 
 def _regex(value: str) -> str:
     try:
-        re.compile(value)
+        if value:
+            re.compile(value)
+            return value
     except re.error:
-        value = ""
-    if not value:
-        raise wrong("{value!r} is not a 'regex'", value=value)
-    return value
+        pass
+    raise wrong("{value!r} is not a 'regex'", value=value)
 
 
 def _time(value: str) -> datetime:
