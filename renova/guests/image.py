@@ -1,0 +1,135 @@
+"""Builds a bootable disk image without root and without mounting anything.
+
+Sector 0 is GRUB's boot.img with a partition table of one entry. From sector 1 on stands GRUB's core.img: its
+drivers for the disk and ext4, and the commands that load the kernel. At 1 MiB the partition begins: ext4 with
+the kernel, the initramfs, busybox, and the scripts of root/.
+"""
+
+import gzip
+import shlex
+import shutil
+import struct
+import tempfile
+from pathlib import Path
+
+from renova.guests import cpio
+from renova.guests.packages import fetch
+from renova.guests.programs import run
+
+SIZE = 24 << 20
+# The kernel alone starts with 96 MiB; this leaves room for a script of the user's.
+RAM_MIB = 128
+
+_PARTITION_START = 1 << 20
+_SECTOR = 512
+_HERE = Path(__file__).parent
+# Where something is mounted or written; the rest of the tree comes from root/ and with the files.
+_DIRECTORIES = ("bin", "boot", "dev", "mnt/config", "proc", "run", "sys", "tmp", "var/lib")
+# In the order of their dependencies. Everything else that a guest needs is built into Debian's cloud kernel.
+_MODULES = (
+    *("virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk"),
+    *("failover", "net_failover", "virtio_net", "virtio_console", "cdrom", "isofs"),
+    *("evdev", "button", "pvpanic", "pvpanic-pci"),
+)
+_GRUB_MODULES = ("biosdisk", "part_msdos", "ext2", "linux")
+# After a panic the guest restarts: pvpanic has told the host, and a guest that hangs would look alive.
+_GRUB_COMMANDS = """\
+set root=(hd0,msdos1)
+linux /boot/vmlinuz console=ttyS0 loglevel=4 panic=-1
+initrd /boot/initramfs
+boot
+"""
+
+
+def build(out: Path, *, name: str, version: str, secret: str, packages_dir: Path) -> Path:
+    """Write a compressed qcow2 image (14 MB, 24 MiB virtual) to `out` and return `out`.
+
+    The guest calls itself "{name} {version}" and has `secret` in /etc/renova-secret. `packages_dir` keeps
+    what was downloaded, for any number of images. Whoever reads `out` sees the whole image or what was there
+    before. Raises GuestError.
+    """
+    packages = fetch(packages_dir)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".guest-") as directory:
+        work = Path(directory)
+        _fill_root(work / "root", packages)
+        _introduce(work / "root", name, version, secret)
+        _write_boot_sectors(work, packages)
+        _write_file_system(work)
+        run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", work / "disk", work / "image")
+        (work / "image").rename(out)
+    return out
+
+
+def _fill_root(root: Path, packages: Path) -> None:
+    shutil.copytree(_HERE / "root", root)
+    for script in [*root.glob("sbin/*"), *root.glob("etc/acpi/*/*")]:
+        script.chmod(0o755)
+    for directory in _DIRECTORIES:
+        (root / directory).mkdir(parents=True, exist_ok=True)
+    busybox = packages / "bin/busybox"
+    shutil.copy(busybox, root / "bin/busybox")
+    for applet in run(busybox, "--list-full").split():
+        link = root / applet
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            link.symlink_to("/bin/busybox")
+    (root / "var/lib/boots").write_text("0\n")
+    (kernel,) = packages.glob("boot/vmlinuz-*")
+    shutil.copy(kernel, root / "boot/vmlinuz")
+    (root / "boot/initramfs").write_bytes(_initramfs(packages))
+
+
+def _initramfs(packages: Path) -> bytes:
+    files = {
+        "init": (_HERE / "initramfs/init").read_bytes(),
+        "bin/busybox": (packages / "bin/busybox").read_bytes(),
+        "modules/order": "\n".join(_MODULES).encode(),
+    }
+    for module in _MODULES:
+        (file,) = packages.glob(f"lib/modules/*/kernel/**/{module}.ko")
+        files[f"modules/{module}.ko"] = file.read_bytes()
+    archive = cpio.archive(["bin", "dev", "modules", "proc", "root", "sys"], files)
+    return gzip.compress(archive, mtime=0)
+
+
+def _introduce(root: Path, name: str, version: str, secret: str) -> None:
+    (root / "etc/os-release").write_text(
+        f"ID={shlex.quote(name)}\nVERSION_ID={shlex.quote(version)}\n"
+        f"PRETTY_NAME={shlex.quote(f'{name} {version}')}\n"
+    )
+    (root / "etc/renova-secret").write_text(secret)
+
+
+def _write_boot_sectors(work: Path, packages: Path) -> None:
+    grub = packages / "usr/lib/grub/i386-pc"
+    (work / "grub.cfg").write_text(_GRUB_COMMANDS)
+    run(
+        *(
+            packages / "usr/bin/grub-mkimage",
+            "--format=i386-pc",
+            "--directory",
+            grub,
+            "--prefix=(hd0,msdos1)/boot",
+        ),
+        *("--config", work / "grub.cfg", "--output", work / "core.img", *_GRUB_MODULES),
+        library_path=packages / "lib/x86_64-linux-gnu",
+    )
+    first, length = _PARTITION_START // _SECTOR, (SIZE - _PARTITION_START) // _SECTOR
+    # Bootable, type 0x83 (Linux), no CHS addresses; then three empty entries, over boot.img's floppy code.
+    table = struct.pack("<B3xB3xII", 0x80, 0x83, first, length) + bytes(48)
+    boot = (grub / "boot.img").read_bytes()
+    with (work / "disk").open("wb") as disk:
+        disk.write(boot[:446] + table + boot[510:_SECTOR])
+        disk.write((work / "core.img").read_bytes())
+        disk.truncate(SIZE)
+
+
+def _write_file_system(work: Path) -> None:
+    run(
+        *("mke2fs", "-q", "-t", "ext4", "-b", "4096", "-m", "0"),
+        # GRUB 2.06 can't read metadata_csum_seed, a default of mke2fs 1.47; a journal would take 4 MiB.
+        *("-O", "^metadata_csum,^has_journal,^resize_inode"),
+        *("-E", f"offset={_PARTITION_START},root_owner=0:0", "-d", work / "root"),
+        *(work / "disk", f"{(SIZE - _PARTITION_START) >> 10}k"),
+    )
