@@ -50,9 +50,14 @@ def load(options: argparse.Namespace) -> "cfg.ConfigOpts":
     if not options.config.is_file():
         raise CloudError(f"there is no configuration file {options.config}")
     try:
-        return conf.load([options.config])
+        loaded = conf.load([options.config])
+        # oslo.config looks at a value when it is asked for: ask for all of them now, not in the middle of work.
+        for group in loaded.values():
+            if isinstance(group, cfg.ConfigOpts.GroupAttr):
+                tuple(group.values())
     except cfg.Error as error:
         raise CloudError(f"{options.config}: {error}") from None
+    return loaded
 
 
 def _default_state() -> Path:

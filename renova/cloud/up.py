@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 
 from renova.cloud import config_files, orphans
@@ -32,21 +33,22 @@ async def up(state: State) -> None:
     _cancel_on_signals()
     state.make()
     with state.lock():
-        state.pid_file("up").write_text(f"{os.getpid()}\n")
-        state.ready.unlink(missing_ok=True)
-        state.make_run_path()
-        orphans.end_services(state)
-        _refuse_taken_ports(state)
-        config_files.write_all(state)
         try:
             async with AsyncExitStack() as stack:
-                stack.callback(state.ready.unlink, missing_ok=True)
+                for file in (state.ready, state.pid_file("up")):
+                    file.unlink(missing_ok=True)
+                    stack.callback(file.unlink, missing_ok=True)
+                state.pid_file("up").write_text(f"{os.getpid()}\n")
                 await _run(state, stack)
         except asyncio.CancelledError:
             _say("stopped; virtual machines run on until `renova down`")
 
 
 async def _run(state: State, stack: AsyncExitStack) -> None:
+    state.make_run_path()
+    orphans.end_services(state)
+    _refuse_taken_ports(state)
+    config_files.write_all(state)
     postgres = _postgres(state)
     postgres.prepare()
     services = [_database_service(state, postgres)]
@@ -65,7 +67,7 @@ async def _start(services: list[Service], stack: AsyncExitStack) -> None:
     for service in services:
         stack.push_async_callback(service.stop)
         await service.start()
-    await asyncio.gather(*(service.wait_until_it_answers() for service in services))
+    await _together(*(service.wait_until_it_answers() for service in services))
     _say(f"started: {', '.join(service.name for service in services)}")
 
 
@@ -77,12 +79,25 @@ async def _set_up(state: State, postgres: Postgres) -> None:
     _say("making what this version needs: databases, keys, users, catalogue")
     for name in ("keystone", "glance", "renova"):
         postgres.execute(CREATE_DATABASE.format(name=name, password=state.password(f"database-{name}")))
-    await asyncio.gather(
+    await _together(
         run_to_end("the set-up of keystone", _module(state, "keystone", "setup"), state.log("keystone")),
         run_to_end("the set-up of glance", _module(state, "glance", "setup"), state.log("glance")),
         run_to_end("the set-up of renova", _renova(state, "db", "upgrade"), state.log("api")),
     )
     state.write_record(wanted)
+
+
+async def _together(*parts: Coroutine[None, None, None]) -> None:
+    """Do them all at once; the first that fails ends the others, and its error is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(part)
+    except* CloudError as failed:
+        first = failed.exceptions[0]
+    else:
+        return
+    raise first
 
 
 def _postgres(state: State) -> Postgres:

@@ -1,13 +1,16 @@
-"""Real services for the functional tests. `database` is a PostgreSQL with our tables."""
+"""Real services for the functional tests: `database`, a PostgreSQL with our tables; `cloud`, all of it."""
 
 import itertools
 import subprocess
+import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 
 import procrastinate
 import pytest
+import shared_cloud
+from shared_cloud import Cloud, Logs
 
 from renova import jobs as renova_jobs
 from renova.cloud.postgres import Postgres, find_programs, unprivileged_user
@@ -84,3 +87,32 @@ async def jobs(database: str) -> AsyncIterator[procrastinate.App]:
 
 def _url(postgres: Postgres, name: str) -> str:
     return postgres.url("postgres", postgres.password_file.read_text(), name, "psycopg")
+
+
+@pytest.fixture(scope="session")
+def cloud(testrun_uid: str) -> Iterator[Cloud]:
+    """A whole cloud, shared by all workers of this run: a test makes servers of its own and deletes them."""
+    home = Path(tempfile.gettempdir()) / f"renova-cloud-{testrun_uid[:8]}"
+    with shared_cloud.joined(home) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def cloud_logs(request: pytest.FixtureRequest) -> None:
+    """Remember where the logs end, for a test that uses the cloud."""
+    if "cloud" in request.fixturenames:
+        request.node.stash[LOGS] = Logs.from_now(request.getfixturevalue("cloud"))
+
+
+LOGS = pytest.StashKey[Logs]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test's report carries what the API, the agent and the guests said meanwhile."""
+    report = yield
+    if report.failed and LOGS in item.stash:
+        report.sections.extend(item.stash[LOGS].said())
+    return report
