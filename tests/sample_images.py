@@ -6,12 +6,13 @@ MIB = 1024 * 1024
 CLUSTER_BITS = 16
 
 
-def raw(size: int = MIB, *, boot_sector: bool = True) -> bytes:
-    """A raw disk; with a boot sector's signature, as every bootable one has."""
+def raw(size: int = MIB, *, partitioned: bool = True) -> bytes:
+    """A raw disk with a boot sector; without a partition it is what a hand-made boot loader looks like."""
     disk = bytearray(size)
     disk[:4] = b"BOOT"
-    if boot_sector:
-        disk[510:512] = b"\x55\xaa"
+    if partitioned:
+        disk[446:462] = struct.pack("<B3sB3sII", 0x80, bytes(3), 0x83, bytes(3), 1, size // 512)
+    disk[510:512] = b"\x55\xaa"
     return bytes(disk)
 
 

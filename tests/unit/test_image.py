@@ -17,7 +17,8 @@ def test_honest_images_have_the_size_that_a_guest_sees():
     assert look(sample_images.qcow2(64 * MIB, version=2), "qcow2") == 64 * MIB
     assert look(sample_images.raw(3 * MIB), "raw") == 3 * MIB
     assert look(sample_images.raw(512), "raw") == 512
-    assert look(sample_images.raw(boot_sector=False), "raw") == MIB
+    assert look(sample_images.raw(partitioned=False), "raw") == MIB
+    assert look(bytes(MIB), "raw") == MIB
 
 
 @pytest.mark.parametrize(
