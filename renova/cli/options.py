@@ -51,7 +51,7 @@ def load(options: argparse.Namespace) -> "cfg.ConfigOpts":
         raise CloudError(f"there is no configuration file {options.config}")
     try:
         loaded = conf.load([options.config])
-        # oslo.config looks at a value when it is asked for: ask for all of them now, not in the middle of work.
+        # oslo.config looks at a value when it is asked for: ask for all now, not in the middle of something.
         for group in loaded.values():
             if isinstance(group, cfg.ConfigOpts.GroupAttr):
                 tuple(group.values())

@@ -111,10 +111,11 @@ def _how_it_ended(process: asyncio.subprocess.Process) -> str:
 
 
 def _last_words(log: Path) -> str:
+    """The last line of a log that says something: a traceback of several errors ends in a frame of dashes."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 4096))
-        lines = file.read().decode(errors="replace").strip().splitlines()
-    return f"{lines[-1].strip() if lines else 'it said nothing'} ({log})"
+        lines = [line.strip(" |+-") for line in file.read().decode(errors="replace").splitlines()]
+    return f"{next(filter(None, reversed(lines)), 'it said nothing')} ({log})"
 
 
 def http_answers(port: int, path: str) -> Answers:
