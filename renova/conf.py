@@ -36,6 +36,13 @@ COMPUTE = [
     cfg.IntOpt("shutdown_timeout", default=60, min=0, help="Seconds that a guest has to power itself off."),
     cfg.IntOpt("concurrency", default=4, min=1, help="Actions that one agent works on at once."),
 ]
+AGENT = [
+    cfg.StrOpt(
+        "secret",
+        secret=True,
+        help="What the API proves itself to agents with: the same in both files, 32 characters at least.",
+    ),
+]
 REBUILD = [
     cfg.IntOpt(
         "settle",
@@ -68,6 +75,7 @@ def load(files: list[Path]) -> cfg.ConfigOpts:
         "api": API,
         "database": DATABASE,
         "compute": COMPUTE,
+        "agent": AGENT,
         "rebuild": REBUILD,
         "quota": QUOTA,
     }.items():

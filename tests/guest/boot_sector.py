@@ -1,8 +1,8 @@
 """The smallest guest: 512 bytes that speak on the first serial port, a tenth of a second after the start.
 
-The code is 16-bit x86, loaded by the firmware at 0x7C00 with interrupts on. Everything lies at a fixed place,
-so that nothing has to be linked: code at 0x7C00, the print routine at 0x7C80, the marker at 0x7D00, the counter
-at 0x7D90. The place of a partition table (0x7DBE) stays empty.
+The code is 16-bit x86, loaded by the firmware at 0x7C00 with interrupts on. Each part lies at a fixed place,
+so that nothing has to be linked: code at 0x7C00, the print routine at 0x7C80, the marker at 0x7D00 and the
+counter at 0x7D90. The place of a partition table (0x7DBE) stays empty.
 """
 
 import subprocess

@@ -1,6 +1,6 @@
 """A hypervisor without virtual machines, for trying an agent's steps: each machine does what it is told to.
 
-Its machines live as long as the object, so a second agent on the same object adopts them as it would real ones.
+Its machines live as long as the object: a second agent on the same object adopts them as it would real ones.
 """
 # ruff: noqa: ASYNC109  A time limit that runs out is an answer here, False, and not an exception.
 
@@ -72,7 +72,7 @@ class FakeMachine:
 
 
 class FakeHypervisor:
-    """See `renova.agent.qemu.face.Hypervisor`. `behaviour` is asked at each start how the machine is to behave."""
+    """See `renova.agent.qemu.face.Hypervisor`. `behaviour` says at each start how a machine behaves."""
 
     def __init__(self, behaviour: Callable[[MachineSpec], Behaviour] = lambda _: Behaviour()) -> None:
         self.on_end: EndCallback | None = None

@@ -1,0 +1,98 @@
+"""Console output from the agent's socket to the API's side of it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from renova.agent import console
+from renova.agent.qemu import MachineSpec
+from renova.agent.qemu.fake import Behaviour, FakeHypervisor
+from renova.clients.agent import console_output
+from renova.clients.agent_token import CONSOLE, LIFETIME, sign
+from renova.errors import RenovaError, Unavailable
+
+SECRET = "a secret that is long enough for HMAC"
+SERVER = "5ba5a66f-1d3c-4d2d-9b1b-1f0e8f4dbe0e"
+SPEC = MachineSpec(SERVER, 1, "web", 1, 64, "/base", "raw", "/root")
+
+
+@pytest.fixture
+async def hypervisor() -> FakeHypervisor:
+    hypervisor = FakeHypervisor(lambda _: Behaviour(console="one\ntwo\nthree"))
+    await hypervisor.start(SPEC)
+    return hypervisor
+
+
+@pytest.fixture
+async def address(hypervisor: FakeHypervisor, open_directory: Path) -> AsyncIterator[str]:
+    socket = open_directory / "agent.sock"
+    serving = asyncio.create_task(console.serve(hypervisor, socket, SECRET))
+    async with asyncio.timeout(10):
+        while not socket.exists():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    yield f"unix:{socket}"
+    serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+    assert not socket.exists()
+
+
+@pytest.mark.parametrize(
+    ("length", "output"),
+    [(None, "one\ntwo\nthree"), (-1, "one\ntwo\nthree"), (2, "two\nthree"), (0, ""), (9, "one\ntwo\nthree")],
+)
+async def test_the_newest_lines_are_answered(address, length, output):
+    assert await console_output(address, SERVER, length, SECRET) == output
+
+
+async def test_a_server_that_never_ran_has_no_output(address):
+    assert await console_output(address, "00000000-1d3c-4d2d-9b1b-1f0e8f4dbe0e", None, SECRET) == ""
+
+
+async def test_nobody_is_answered_without_the_secret(address):
+    with pytest.raises(Unavailable, match="401"):
+        await console_output(address, SERVER, None, "another secret that is long enough, too")
+
+
+@pytest.mark.parametrize("path", ["relative.sock", "unix:/nowhere/agent.sock"])
+async def test_an_agent_that_is_not_there_is_said_to_be_unavailable(path):
+    with pytest.raises(Unavailable):
+        await console_output(path, SERVER, None, SECRET)
+
+
+async def test_an_agent_without_a_secret_refuses_to_serve(hypervisor, open_directory):
+    with pytest.raises(RenovaError, match="secret is not set"):
+        await console.serve(hypervisor, open_directory / "agent.sock", None)
+
+
+@pytest.mark.parametrize(
+    ("server_id", "purpose", "age"),
+    [(SERVER, "websocket", 0), ("another", CONSOLE, 0), (SERVER, CONSOLE, 2 * LIFETIME.total_seconds())],
+)
+async def test_a_token_is_good_for_one_server_one_purpose_and_a_short_time(
+    hypervisor, monkeypatch, server_id, purpose, age
+):
+    monkeypatch.setattr("renova.clients.agent_token.LIFETIME", LIFETIME - timedelta(seconds=age))
+    token = sign(SECRET, server_id, purpose)
+
+    answer = await ask(hypervisor, f"/servers/{SERVER}/console", token)
+
+    assert answer.status_code == 401
+    assert "three" not in answer.text
+
+
+async def test_a_length_that_is_no_number_is_refused(hypervisor):
+    token = sign(SECRET, SERVER, CONSOLE)
+
+    assert (await ask(hypervisor, f"/servers/{SERVER}/console?length=x", token)).status_code == 400
+
+
+async def ask(hypervisor: FakeHypervisor, path: str, token: str) -> httpx.Response:
+    transport = httpx.ASGITransport(console.create_app(hypervisor, SECRET))
+    async with httpx.AsyncClient(transport=transport, base_url="http://agent") as client:
+        return await client.get(path, headers={"Authorization": f"Bearer {token}"})
