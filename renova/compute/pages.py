@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, or_
+from sqlalchemy import ColumnElement, Select, and_, false, literal, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -88,7 +88,8 @@ def _same(column: InstrumentedAttribute[Any], value: Any) -> ColumnElement[bool]
 
 def _beyond(column: InstrumentedAttribute[Any], value: Any, descending: bool) -> ColumnElement[bool]:
     """Nulls come first when ascending and last when descending."""
-    beyond: ColumnElement[bool] = column < value if descending else column > value
     if value is None:
         return false() if descending else column.is_not(None)
+    bound = literal(value, column.type)  # SQLAlchemy compares no column with a bare True.
+    beyond: ColumnElement[bool] = column < bound if descending else column > bound
     return beyond | column.is_(None) if descending else beyond
