@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from granian.constants import Interfaces
-from oslo_service.backend import BackendType, init_backend
 
 from renova.cloud.errors import CloudError
 from renova.cloud.passwords import write_private
@@ -82,6 +81,9 @@ def _paste_file() -> Path:
 
 def set_up(conf: Path) -> None:
     """Bring Glance's tables up to its code. Doing it again changes nothing."""
+    from renova.cloud import oslo
+
+    oslo.prepare("glance")
     from glance.cmd.manage import DbCommands
     from glance.common import config
     from oslo_log import log
@@ -101,9 +103,7 @@ def main() -> None:
     command, path, port_offset = sys.argv[1:]
     state = State(Path(path), int(port_offset))
     conf = write_conf(state)
-    # Glance reads the command line of whatever imports it.
-    sys.argv, os.environ["OS_GLANCE_CONFIG_DIR"] = ["glance"], str(conf.parent)
-    init_backend(BackendType.THREADING)
+    os.environ["OS_GLANCE_CONFIG_DIR"] = str(conf.parent)
     if command == "setup":
         set_up(conf)
     else:
@@ -117,6 +117,10 @@ def main() -> None:
 
 
 def _application() -> Any:
+    """Called in granian's worker, so that its main process stays small."""
+    from renova.cloud import oslo
+
+    oslo.prepare("glance")
     from glance.common import wsgi_app
 
     return wsgi_app.init_app()

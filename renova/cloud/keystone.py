@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from granian.constants import Interfaces
-from oslo_service.backend import BackendType, init_backend
 
 from renova.cloud.passwords import write_private
 from renova.cloud.serving import serve
@@ -51,10 +50,10 @@ def main() -> None:
     command, path, port_offset = sys.argv[1:]
     state = State(Path(path), int(port_offset))
     conf = write_conf(state)
-    # Keystone reads the command line of whatever imports it.
-    sys.argv = ["keystone"]
-    init_backend(BackendType.THREADING)
     if command == "setup":
+        from renova.cloud import oslo
+
+        oslo.prepare("keystone")
         from renova.cloud.keystone_setup import set_up
 
         set_up(state, conf)
@@ -69,6 +68,10 @@ def main() -> None:
 
 
 def _application(conf: Path) -> Any:
+    """Called in granian's worker, so that its main process stays small."""
+    from renova.cloud import oslo
+
+    oslo.prepare("keystone")
     from keystone.server.flask import core
 
     return core.initialize_application("public", config_files=[str(conf)])

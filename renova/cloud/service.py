@@ -111,11 +111,12 @@ def _how_it_ended(process: asyncio.subprocess.Process) -> str:
 
 
 def _last_words(log: Path) -> str:
-    """The last line of a log that says something: a traceback of several errors ends in a frame of dashes."""
+    """The last line of a log that says what was wrong: no frame of an exception group, no farewell."""
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 4096))
+        file.seek(max(0, log.stat().st_size - 8192))
         lines = [line.strip(" |+-") for line in file.read().decode(errors="replace").splitlines()]
-    return f"{next(filter(None, reversed(lines)), 'it said nothing')} ({log})"
+    telling = (line for line in reversed(lines) if line and "INFO" not in line)
+    return f"{next(telling, 'it said nothing')} ({log})"
 
 
 def http_answers(port: int, path: str) -> Answers:
