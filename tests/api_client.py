@@ -52,14 +52,19 @@ def configure(directory: Path, text: str = "") -> cfg.ConfigOpts:
 
 @asynccontextmanager
 async def api_client(
-    conf: cfg.ConfigOpts, tokens: MadeUpTokens, *, database: str = NO_DATABASE, routes: Routes | None = None
+    conf: cfg.ConfigOpts,
+    tokens: MadeUpTokens,
+    *,
+    database: str = NO_DATABASE,
+    routes: Routes | None = None,
+    glance: FakeGlance | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
     engine = make_engine(database)
     parts = Parts(
         conf=conf,
         sessions=make_sessions(engine),
         jobs=jobs.make_app(database),
-        glance=FakeGlance().client,
+        glance=(glance or FakeGlance()).client,
         policy=Policy(conf),
     )
     app = build(parts, tokens, routes or every_route())

@@ -148,12 +148,11 @@ async def update_server(session: AsyncSession, server: Server, changes: Mapping[
 
 async def host_statuses(session: AsyncSession, hosts: set[str]) -> dict[str, str]:
     """Nova's host_status of hosts: UP while the agent reports, UNKNOWN when it does not."""
-    rows = await session.execute(
-        select(Service.host, Service.seen_at).where(Service.host.in_(hosts), Service.binary == AGENT)
+    reporting = select(Service.host).where(
+        Service.host.in_(hosts), Service.binary == AGENT, Service.seen_at > datetime.now(UTC) - ALIVE
     )
-    seen = dict(list(rows.tuples()))
-    alive_since = datetime.now(UTC) - ALIVE
-    return {host: "UP" if host in seen and seen[host] > alive_since else "UNKNOWN" for host in hosts}
+    alive = set(await session.scalars(reporting))
+    return {host: "UP" if host in alive else "UNKNOWN" for host in hosts}
 
 
 def _with_ports(statement: Select[Server]) -> Select[Server]:
