@@ -4,7 +4,10 @@ A job carries an action's id and nothing else; the action row is the memory. Los
 nothing, since an agent sweeps for open actions of its host at its start and every 30 seconds.
 """
 
+from typing import Any
+
 import procrastinate
+from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,10 +18,10 @@ RUN_ACTION = "run_action"
 
 def make_app(database_url: str) -> procrastinate.App:
     """The Procrastinate app for `[database] connection`; open it with `async with app.open_async()`."""
-    url = make_url(database_url).set(drivername="postgresql")
-    connector = procrastinate.PsycopgConnector(
-        conninfo=url.render_as_string(hide_password=False), min_size=1, max_size=4
-    )
+    url = make_url(database_url)
+    # Not the URL itself: libpq and SQLAlchemy differ in how they quote a password.
+    parts: dict[str, Any] = url.translate_connect_args(username="user", database="dbname") | dict(url.query)
+    connector = procrastinate.PsycopgConnector(conninfo=make_conninfo(**parts), min_size=1, max_size=4)
     return procrastinate.App(connector=connector)
 
 

@@ -70,12 +70,13 @@ class Worker:
         """The job: its end is not the action's end, and losing it loses nothing."""
         self.take_up(action_id)
 
-    def take_up(self, action_id: str) -> None:
-        """Begin or go on with an action, unless it is under way already."""
+    def take_up(self, action_id: str) -> asyncio.Task[None]:
+        """Begin or go on with an action, unless it is under way already. The task ends when the action is closed."""
         if action_id not in self._tasks:
             task = asyncio.create_task(self._until_closed(action_id), name=f"action {action_id}")
             self._tasks[action_id] = task
             task.add_done_callback(lambda _: self._tasks.pop(action_id, None))
+        return self._tasks[action_id]
 
     async def _until_closed(self, action_id: str) -> None:
         while True:
@@ -114,11 +115,10 @@ class Worker:
             action = await session.get(Action, action_id)
         return action if action is not None and action.finished_at is None else None
 
-    async def sweep(self) -> None:
+    async def sweep(self) -> list[asyncio.Task[None]]:
         """Take up every open action of this host."""
         async with self._tools.sessions() as session:
-            for action_id in await actions.open_actions(session, self._host):
-                self.take_up(action_id)
+            return [self.take_up(action_id) for action_id in await actions.open_actions(session, self._host)]
 
     # --- guests that end by themselves
 
@@ -234,7 +234,7 @@ async def run(conf: cfg.ConfigOpts) -> None:
                 group.create_task(_listen(app, conf.host))
 
 
-async def _every(seconds: float, deed: Callable[[], Awaitable[None]]) -> None:
+async def _every(seconds: float, deed: Callable[[], Awaitable[object]]) -> None:
     """Do it now and again and again. A database that is away is waited for."""
     while True:
         try:
