@@ -9,7 +9,6 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from uuid import uuid4
@@ -19,7 +18,7 @@ from oslo_config import cfg
 
 from renova import conf as options
 from renova.agent.qemu import Machine, MachineSpec, NetworkCard
-from renova.agent.qemu.face import POWERED_OFF
+from renova.agent.qemu.face import PANICKED, POWERED_OFF
 from renova.agent.qemu.hypervisor import QemuHypervisor
 from renova.errors import RenovaError
 from tests.guest.boot_sector import Then, write_image
@@ -47,18 +46,26 @@ def conf(place: Path) -> cfg.ConfigOpts:
 
 
 @pytest.fixture
-async def hypervisor(conf: cfg.ConfigOpts) -> AsyncIterator[QemuHypervisor]:
-    hypervisor = QemuHypervisor(conf)
-    yield hypervisor
-    await end_all(conf)
-    await hypervisor.close()
+async def next_hypervisor(conf: cfg.ConfigOpts) -> AsyncIterator[Callable[[], QemuHypervisor]]:
+    """What an agent has that starts after the one before; at the end no machine of theirs is left."""
+    made = []
+
+    def make() -> QemuHypervisor:
+        made.append(QemuHypervisor(conf))
+        return made[-1]
+
+    yield make
+    for hypervisor in made:
+        await hypervisor.close()
+    last = make()
+    for machine in await last.adopt():
+        await machine.quit()
+    await last.close()
 
 
-async def end_all(conf: cfg.ConfigOpts) -> None:
-    """End what runs, whoever started it."""
-    for directory in Path(conf.run_path, "servers").glob("*"):
-        with suppress(OSError, ValueError):
-            os.kill(int((directory / "pid").read_text()), signal.SIGKILL)
+@pytest.fixture
+def hypervisor(next_hypervisor: Callable[[], QemuHypervisor]) -> QemuHypervisor:
+    return next_hypervisor()
 
 
 @pytest.fixture
@@ -133,12 +140,12 @@ async def test_qemu_is_an_unprivileged_user_with_nothing_of_ours_open(hypervisor
     assert os.getsid(machine.pid) == machine.pid
 
 
-async def test_a_running_machine_is_adopted_by_the_next_agent(hypervisor, conf, make_spec):
+async def test_a_running_machine_is_adopted_by_the_next_agent(hypervisor, next_hypervisor, make_spec):
     first = await hypervisor.start(make_spec(Then.COUNT))
     await until_said(hypervisor, first, "tick 00001")
     await hypervisor.close()
 
-    successor = QemuHypervisor(conf)
+    successor = next_hypervisor()
     (machine,) = await successor.adopt()
 
     assert machine.pid == first.pid
@@ -148,13 +155,15 @@ async def test_a_running_machine_is_adopted_by_the_next_agent(hypervisor, conf, 
     said = await until_said(successor, machine, "tick 00003")
     assert [line for line in said.splitlines() if line][:3] == ["marker", "tick 00001", "tick 00002"]
     await machine.quit()
-    assert await QemuHypervisor(conf).adopt() == []
+    assert await next_hypervisor().adopt() == []
 
 
-async def test_adopting_notices_a_guest_that_powered_itself_off_meanwhile(hypervisor, conf, make_spec):
+async def test_adopting_notices_a_guest_that_powered_itself_off_meanwhile(
+    hypervisor, next_hypervisor, make_spec
+):
     first = await hypervisor.start(make_spec(Then.POWER_OFF))
     await hypervisor.close()
-    successor = QemuHypervisor(conf)
+    successor = next_hypervisor()
     seen = []
     successor.on_end = lambda server_id, machine, reason: seen.append((server_id, reason))
 
@@ -165,7 +174,9 @@ async def test_adopting_notices_a_guest_that_powered_itself_off_meanwhile(hyperv
     await machine.quit()
 
 
-async def test_adopting_ends_a_machine_that_was_never_let_run(hypervisor, conf, make_spec, monkeypatch):
+async def test_adopting_ends_a_machine_that_was_never_let_run(
+    hypervisor, next_hypervisor, conf, make_spec, monkeypatch
+):
     async def killed_here(machine: object) -> None:
         raise asyncio.CancelledError
 
@@ -180,12 +191,14 @@ async def test_adopting_ends_a_machine_that_was_never_let_run(hypervisor, conf, 
     monkeypatch.undo()
     pid = int(Path(conf.run_path, "servers", spec.server_id, "pid").read_text())
 
-    assert await QemuHypervisor(conf).adopt() == []
+    assert await next_hypervisor().adopt() == []
 
     assert not Path(f"/proc/{pid}").exists()
 
 
-async def test_what_a_dead_qemu_left_is_removed_but_not_its_console(hypervisor, conf, make_spec):
+async def test_what_a_dead_qemu_left_is_removed_but_not_its_console(
+    hypervisor, next_hypervisor, conf, make_spec
+):
     machine = await hypervisor.start(make_spec())
     await until_said(hypervisor, machine, "marker")
     await hypervisor.close()
@@ -194,7 +207,7 @@ async def test_what_a_dead_qemu_left_is_removed_but_not_its_console(hypervisor, 
     # The socket stays, and whoever had the process's number next must not pass for it.
     (directory / "pid").write_text(str(os.getpid()))
 
-    successor = QemuHypervisor(conf)
+    successor = next_hypervisor()
     assert await successor.adopt() == []
 
     assert [entry.name for entry in directory.iterdir()] == ["console.log"]
@@ -215,10 +228,10 @@ async def test_a_killed_qemu_is_noticed_and_its_reason_kept(hypervisor, make_spe
     assert hypervisor.get(machine.spec.server_id) is None
 
 
-async def test_an_adopted_qemu_that_is_killed_is_noticed(hypervisor, conf, make_spec):
+async def test_an_adopted_qemu_that_is_killed_is_noticed(hypervisor, next_hypervisor, make_spec):
     await hypervisor.start(make_spec())
     await hypervisor.close()
-    (machine,) = await QemuHypervisor(conf).adopt()
+    (machine,) = await next_hypervisor().adopt()
 
     os.kill(machine.pid, signal.SIGKILL)
 
@@ -235,6 +248,21 @@ async def test_a_guest_that_powers_itself_off_is_noticed(hypervisor, make_spec):
     assert not machine.panicked
     await machine.quit()
     assert not Path(f"/proc/{machine.pid}").exists()
+
+
+async def test_a_guest_that_panics_is_noticed(hypervisor, next_hypervisor, make_spec):
+    seen = []
+    hypervisor.on_end = lambda server_id, machine, reason: seen.append(reason)
+    machine = await hypervisor.start(make_spec(Then.PANIC))
+
+    assert await ended(machine) == PANICKED
+    assert machine.panicked
+    assert seen == [PANICKED]
+
+    await hypervisor.close()
+    (adopted,) = await next_hypervisor().adopt()
+    assert await ended(adopted) == PANICKED
+    assert adopted.panicked
 
 
 async def test_a_guest_that_obeys_goes_down_by_the_power_button(hypervisor, make_spec):
@@ -343,7 +371,7 @@ async def test_a_qemu_that_refuses_to_start_says_why(hypervisor, conf, make_spec
     assert [entry.name for entry in directory.iterdir()] == ["console.log"]
 
 
-async def test_a_missing_disk_or_program_is_said(hypervisor, conf, make_spec):
+async def test_a_missing_disk_or_program_is_said(hypervisor, next_hypervisor, conf, make_spec):
     spec = make_spec()
     Path(spec.root).unlink()
     with pytest.raises(RenovaError, match=r"\.qcow2 can't be opened: No such file"):
@@ -351,7 +379,7 @@ async def test_a_missing_disk_or_program_is_said(hypervisor, conf, make_spec):
 
     conf.set_override("qemu", "no-such-qemu", group="compute")
     with pytest.raises(RenovaError, match="no-such-qemu can't be started"):
-        await QemuHypervisor(conf).start(make_spec())
+        await next_hypervisor().start(make_spec())
 
 
 async def test_a_guest_without_an_agent_does_not_answer(hypervisor, make_spec):

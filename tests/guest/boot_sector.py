@@ -1,8 +1,8 @@
 """The smallest guest: 512 bytes that speak on the first serial port, a tenth of a second after the start.
 
 The code is 16-bit x86, loaded by the firmware at 0x7C00 with interrupts on. Each part lies at a fixed place,
-so that nothing has to be linked: code at 0x7C00, the print routine at 0x7C80, the marker at 0x7D00 and the
-counter at 0x7D90. The place of a partition table (0x7DBE) stays empty.
+so that nothing has to be linked: code at 0x7C00, the print routine at 0x7C80, the marker at 0x7D00, the
+counter at 0x7D90, the descriptor table at 0x7DA0. The place of a partition table (0x7DBE) stays empty.
 """
 
 import subprocess
@@ -11,7 +11,7 @@ from pathlib import Path
 
 SECTOR = 512
 IMAGE_SIZE = 1024 * 1024
-PRINT, MARKER, COUNTER = 0x80, 0x100, 0x190  # Offsets from 0x7C00.
+PRINT, MARKER, COUNTER, TABLE = 0x80, 0x100, 0x190, 0x1A0  # Offsets from 0x7C00.
 COUNTER_TEXT = b"tick 00000\r\n\0"
 
 PROLOGUE = bytes.fromhex(
@@ -83,6 +83,30 @@ OBEY = (
     )
     + POWER_OFF
 )
+# Finds the pvpanic device and writes "panicked" to its register. That lies above the first MiB, so the code
+# borrows a segment of 4 GiB from protected mode.
+PANIC = bytes.fromhex(
+    "66 BB 00 00 00 80"  # mov ebx, the PCI address of device 0
+    "66 89 D8"  # next: mov eax, ebx
+    "BA F8 0C 66 EF"  # out 0xCF8, eax
+    "B2 FC 66 ED"  # in eax, 0xCFC, vendor and device
+    "66 3D 36 1B 11 00"  # cmp eax, 0x00111B36
+    "74 09"  # je found
+    "66 81 C3 00 08 00 00"  # add ebx, one device
+    "EB E3"  # jmp next
+    "66 89 D8 0C 10"  # found: mov eax, ebx; or al, the first base address register
+    "B2 F8 66 EF"  # out 0xCF8, eax
+    "B2 FC 66 ED"  # in eax, 0xCFC
+    "66 97"  # xchg edi, eax
+    "FA"  # cli
+    "0F 01 16 B0 7D"  # lgdt [table's own description]
+    "0F 20 C0 0C 01 0F 22 C0"  # set cr0's protection bit
+    "BB 08 00 8E DB"  # mov ds, the 4 GiB segment
+    "24 FE 0F 22 C0"  # clear cr0's protection bit; ds keeps its limit
+    "67 C6 07 01"  # mov byte [edi], 1
+)
+# The empty segment, one of 4 GiB from 0 on, and the description: 16 bytes at 0x7DA0.
+DESCRIPTORS = bytes.fromhex("0000000000000000 FFFF00000092CF00 0F00A07D0000")
 
 
 class Then(Enum):
@@ -98,6 +122,8 @@ class Then(Enum):
     """Resets, hence says its marker for ever, some times a second."""
     POWER_OFF = POWER_OFF
     """Powers itself off."""
+    PANIC = PANIC
+    """Says by its pvpanic device that its kernel has panicked."""
     OBEY = OBEY
     """Powers itself off when the ACPI power button is pressed."""
 
@@ -109,7 +135,8 @@ def boot_sector(marker: str, then: Then = Then.HALT) -> bytes:
     if len(code) > PRINT or len(text) > COUNTER - MARKER:
         raise ValueError(f"the marker {marker!r} is too long")
     sector = bytearray(SECTOR)
-    for offset, part in ((0, code), (PRINT, PRINT_CODE), (MARKER, text), (COUNTER, COUNTER_TEXT)):
+    parts = {0: code, PRINT: PRINT_CODE, MARKER: text, COUNTER: COUNTER_TEXT, TABLE: DESCRIPTORS}
+    for offset, part in parts.items():
         sector[offset : offset + len(part)] = part
     sector[-2:] = b"\x55\xaa"
     return bytes(sector)

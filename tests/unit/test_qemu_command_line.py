@@ -1,0 +1,113 @@
+"""What QEMU is told: the arguments, and the spec that they are made from."""
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from renova.agent.qemu import MachineSpec, NetworkCard
+from renova.agent.qemu.command_line import command_line
+from renova.agent.qemu.inherited import Inherited, OpenFile
+
+CARD = NetworkCard("fa:16:3e:00:00:01", "10.1.0.9", "10.1.0.0/24", "10.1.0.1", "10.1.0.2")
+SPEC = MachineSpec(
+    server_id="5ba5a66f-1d3c-4d2d-9b1b-1f0e8f4dbe0e",
+    generation=3,
+    name="web,accel=kvm",
+    vcpus=2,
+    ram_mib=512,
+    base="/state/images/sha512-ab.qcow2",
+    base_format="qcow2",
+    root="/state/servers/x/root-3.qcow2",
+    config_drive="/state/servers/x/config-3.iso",
+    cards=(CARD, replace(CARD, mac="fa:16:3e:00:00:02", address="10.1.0.10")),
+)
+INHERITED = Inherited(
+    base=OpenFile(10, SPEC.base),
+    root=OpenFile(11, SPEC.root),
+    config_drive=OpenFile(12, str(SPEC.config_drive)),
+    console=OpenFile(13, "/run/renova/servers/x/console.log"),
+    errors=14,
+    sockets={"qmp": 15, "qga": 16, "serial": 17},
+)
+
+
+def arguments(option: str, spec: MachineSpec = SPEC, inherited: Inherited = INHERITED) -> list[str]:
+    line = command_line("qemu-system-x86_64", "tcg", spec, inherited)
+    return [value for name, value in pairwise(line) if name == option]
+
+
+def nodes(spec: MachineSpec = SPEC) -> dict[str, dict[str, object]]:
+    return {node["node-name"]: node for node in map(json.loads, arguments("-blockdev", spec))}
+
+
+def test_a_spec_survives_its_file():
+    assert MachineSpec.from_json(SPEC.to_json()) == SPEC
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"cards": []}', '{"cards": [{"mac": 1}]}'])
+def test_a_spec_of_another_form_is_refused(text):
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        MachineSpec.from_json(text)
+
+
+def test_qemu_follows_no_path_and_no_header():
+    files = {name: node["file"] for name, node in nodes().items() if name != "root"}
+    assert {file["filename"] for file in files.values()} == {
+        "/dev/fdset/10",
+        "/dev/fdset/11",
+        "/dev/fdset/12",
+    }
+    assert nodes()["base-3"] == {
+        "driver": "qcow2",
+        "node-name": "base-3",
+        "read-only": True,
+        "backing": None,
+        "file": files["base-3"],
+    }
+    assert nodes()["root-3"]["backing"] == "base-3"
+    assert nodes()["root"] == {"driver": "raw", "node-name": "root", "file": "root-3"}
+    assert [name for name, file in files.items() if not file["read-only"]] == ["root-3"]
+
+
+def test_a_raw_base_is_raw_whatever_it_contains():
+    base = nodes(replace(SPEC, base_format="raw"))["base-3"]
+    assert base["driver"] == "raw"
+    assert "backing" not in base
+
+
+def test_a_card_is_closed_in_and_has_one_lease():
+    first, second = arguments("-netdev")
+    assert first == (
+        "user,id=net0,restrict=on,ipv6=off,net=10.1.0.0/24,host=10.1.0.1,dns=10.1.0.2,dhcpstart=10.1.0.9"
+    )
+    assert second.endswith("dhcpstart=10.1.0.10")
+    assert "virtio-net-pci,id=card1,netdev=net1,mac=fa:16:3e:00:00:02,romfile=" in arguments("-device")
+
+
+def test_cards_have_the_same_place_with_and_without_a_config_drive():
+    without = arguments("-device", inherited=replace(INHERITED, config_drive=None))
+    assert arguments("-device") == [*without, "virtio-blk-pci,id=config-disk,drive=config"]
+
+
+def test_a_name_can_not_become_an_option():
+    assert arguments("-name") == ["guest=web,,accel=kvm,debug-threads=on"]
+
+
+def test_what_qemu_inherits_is_what_it_is_told_of():
+    fds = arguments("-add-fd")
+    assert fds[0] == "fd=10,set=10,opaque=/state/images/sha512-ab.qcow2"
+    assert [int(fd.split(",")[0].removeprefix("fd=")) for fd in fds] == [10, 11, 12, 13]
+    assert INHERITED.numbers == [10, 11, 12, 13, 15, 16, 17]
+    assert [chardev.split(",")[2] for chardev in arguments("-chardev")] == ["fd=15", "fd=17", "fd=16"]
+
+
+def test_a_machine_waits_and_is_confined():
+    line = command_line("qemu-system-x86_64", "tcg", SPEC, INHERITED)
+    assert {"-S", "-no-shutdown", "-nodefaults", "-no-user-config"} <= set(line)
+    assert arguments("-sandbox") == [
+        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+    ]
+    assert arguments("-cpu") == ["max"]
+    assert "q35,accel=kvm" in command_line("qemu-system-x86_64", "kvm", SPEC, INHERITED)

@@ -1,0 +1,95 @@
+"""The conversation with a guest's agent, which may be absent, stale or hostile."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from renova.agent.qemu.guest_agent import GuestAgent
+
+Answer = Callable[[dict[str, object]], bytes]
+
+
+@pytest.fixture
+def listening(open_directory: Path) -> Callable[[Answer], object]:
+    @asynccontextmanager
+    async def listen(answer: Answer) -> AsyncIterator[GuestAgent]:
+        serving = set()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            serving.add(asyncio.current_task())
+            while line := await reader.readline():
+                writer.write(answer(json.loads(line)))
+            writer.close()
+
+        path = open_directory / "qga.sock"
+        async with await asyncio.start_unix_server(serve, path):
+            yield GuestAgent(path)
+            await asyncio.gather(*serving)
+        path.unlink()
+
+    return listen
+
+
+def returning(message: dict[str, object]) -> bytes:
+    value = message["arguments"]["id"] if message["execute"] == "guest-sync" else {}
+    return json.dumps({"return": value}).encode() + b"\n"
+
+
+async def answers(agent: GuestAgent, ask: Callable[[GuestAgent], Awaitable[None]] = GuestAgent.ping) -> bool:
+    try:
+        async with asyncio.timeout(0.3):
+            await ask(agent)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def test_an_agent_that_answers_is_there(listening):
+    async with listening(returning) as agent:
+        assert await answers(agent)
+        assert await answers(agent)
+
+
+async def test_an_answer_to_an_older_question_is_no_answer(listening):
+    def stale(message):
+        return b'{"return": 1}\n' if message["execute"] == "guest-sync" else returning(message)
+
+    async with listening(stale) as agent:
+        assert not await answers(agent)
+
+
+async def test_what_was_left_over_is_passed_over(listening):
+    def after_leftovers(message):
+        return b'{"return": {}}\n\xff{"return": 7}\n' + returning(message)
+
+    async with listening(after_leftovers) as agent:
+        assert await answers(agent)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [b"hello\n", b"[]\n", b'{"error": {}}\n', b"[" * 30000 + b"\n", b"x" * 200_000 + b"\n", b"\xc3\x28\n"],
+)
+async def test_nonsense_is_no_answer_and_does_no_harm(listening, nonsense):
+    async with listening(lambda _: nonsense) as agent:
+        assert not await answers(agent)
+    async with listening(lambda message: nonsense + returning(message)) as agent:
+        assert await answers(agent)
+
+
+async def test_a_shutdown_is_sent_and_its_silence_is_fine(listening):
+    seen = []
+
+    def note(message):
+        seen.append(message["execute"])
+        return returning(message) if message["execute"] == "guest-sync" else b""
+
+    async with listening(note) as agent:
+        assert await answers(agent, GuestAgent.shut_down)
+        async with asyncio.timeout(5):
+            while seen != ["guest-sync", "guest-shutdown"]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
