@@ -1,14 +1,20 @@
 """`POST /servers/{server_id}/action`: start, stop, reboot and the output of the console."""
 
-from renova.api.policies import SERVERS
+import re
+
+from renova.api.policies import CONSOLE_OUTPUT, SERVERS
 from renova.api.requests import Answer, Call, Routes
-from renova.api.schemas.server_actions import RebootServer, StartServer, StopServer
+from renova.api.schemas.server_actions import GetConsoleOutput, RebootServer, StartServer, StopServer
 from renova.api.servers import found
-from renova.compute import power
+from renova.clients import agent as agents
+from renova.compute import hosts, power
+from renova.errors import Unavailable
 
 routes = Routes()
 
 PATH = "/servers/{server_id}/action"
+# What Nova takes out of a console's output; tabs and line ends stay.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 
 
 @routes.action(PATH, "os-start")
@@ -36,3 +42,17 @@ async def reboot(call: Call) -> Answer:
         server = await found(call, session, SERVERS + "reboot")
         await power.begin_reboot(session, call.parts.jobs, call.caller, server, hard=hard)
     return Answer(status=202)
+
+
+@routes.action(PATH, "os-getConsoleOutput")
+async def get_console_output(call: Call) -> Answer:
+    length = call.parse(GetConsoleOutput).wanted.length
+    async with call.transaction() as session:
+        server = await found(call, session, CONSOLE_OUTPUT)
+        agent = await hosts.agent_of(session, server.host)
+    secret = call.parts.conf.agent.secret
+    if not secret:
+        raise Unavailable("[agent] secret is not set.")
+    # The transaction has ended: the agent may take its time.
+    output = await agents.console_output(agent.address, server.id, length, secret)
+    return Answer({"output": _CONTROL.sub("", output)})
