@@ -52,6 +52,8 @@ class KeystoneTokens:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         # The middleware's own cache is off: it would keep a revoked token for five minutes.
         self._keystone = AuthProtocol(None, {"oslo_config_config": conf, "token_cache_time": "-1"})
+        # The middleware does this at its first WSGI request, which never comes here.
+        self._keystone._token_cache.initialize({})
         self._cache = TokenCache(self._keystone.fetch_token)
 
     async def check(self, secret: str | None, method: str, path: str) -> Token:
