@@ -1,6 +1,6 @@
 """Key pairs. Source: Nova's API reference, "Keypairs (keypairs)"."""
 
-from renova.api.microversions import Version
+from renova.api.microversions import Change
 from renova.api.policies import KEYPAIRS
 from renova.api.requests import Answer, Call, Routes
 from renova.api.schemas.keypairs import CreateKeyPair, ListKeyPairs, OfUser
@@ -11,7 +11,7 @@ from renova.errors import KeyPairInvalid
 
 routes = Routes()
 
-HONEST_STATUSES = Version(2, 2)  # From here on 201 is created and 204 is gone.
+HONEST_STATUSES = Change("2.2", "POST answers 201 instead of 200, DELETE 204 instead of 202")
 
 
 @routes.on("GET", "/os-keypairs")
@@ -48,7 +48,7 @@ async def create(call: Call) -> Answer:
         )
     secret = {"private_key": made.private} if made else {}
     view = NewKeyPairView.of(key_pair, user_id=user_id, **secret)
-    return Answer({"keypair": view}, status=201 if call.version >= HONEST_STATUSES else 200)
+    return Answer({"keypair": view}, status=201 if call.version in HONEST_STATUSES else 200)
 
 
 @routes.on("GET", "/os-keypairs/{name}")
@@ -66,4 +66,4 @@ async def delete(call: Call) -> Answer:
     call.can(KEYPAIRS + "delete", user_id=user_id)
     async with call.transaction() as session:
         await key_pairs.delete_key_pair(session, user_id, call.path["name"])
-    return Answer(status=204 if call.version >= HONEST_STATUSES else 202)
+    return Answer(status=204 if call.version in HONEST_STATUSES else 202)

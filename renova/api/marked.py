@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from renova.api.microversions import MAXIMUM, Span, Version
 
 
-def _span_of(metadata: list[Any]) -> Span:
+def span_of(metadata: list[Any]) -> Span:
     return next((mark for mark in metadata if isinstance(mark, Span)), Span())
 
 
@@ -28,7 +28,7 @@ class Marked(BaseModel):
         return {
             field.alias or attribute: attribute
             for attribute, field in cls.model_fields.items()
-            if version in _span_of(field.metadata)
+            if version in span_of(field.metadata)
         }
 
     @classmethod
@@ -38,7 +38,7 @@ class Marked(BaseModel):
         names = set()
         for name, attribute in cls.fields_at(version).items():
             field = cls.model_fields[attribute]
-            required_from = _span_of(field.metadata).required_from
+            required_from = span_of(field.metadata).required_from
             if field.is_required() or (required_from is not None and version >= required_from):
                 names.add(name)
         return frozenset(names)

@@ -60,6 +60,17 @@ def required_since(version: str) -> Span:
     return Span(required_from=parse(version))
 
 
+@dataclass(frozen=True)
+class Change:
+    """An effect that is no field: `if call.version in HONEST_STATUSES`. `sentence` is for the history page."""
+
+    first: str
+    sentence: str
+
+    def __contains__(self, version: Version) -> bool:
+        return version >= parse(self.first)
+
+
 class UnsupportedVersionError(ValueError):
     """A version that is well formed, but that we do not speak: 406."""
 
