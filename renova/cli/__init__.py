@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from renova.cli import agent, api, db, down, up
+from renova.cli import agent, api, db, demo, down, guest, up
 from renova.errors import RenovaError
 
 
@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="renova", description="A compute service whose rebuild never loses a server."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (up, down, api, agent, db):
+    for command in (up, down, api, agent, db, demo, guest):
         command.add_to(commands)
     options = parser.parse_args(arguments)
     try:
