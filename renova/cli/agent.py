@@ -23,6 +23,9 @@ def run(options: argparse.Namespace) -> int:
         level=logging.DEBUG if conf.debug else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
+    if not conf.debug:
+        for library in ("httpx", "procrastinate"):  # They tell of every request and of every job.
+            logging.getLogger(library).setLevel(logging.WARNING)
 
     async def until_told() -> None:
         task, loop = asyncio.current_task(), asyncio.get_running_loop()

@@ -1,6 +1,7 @@
 """`renova down`: end a running `renova up` with all that it started, and the virtual machines that stay."""
 
 import os
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -23,6 +24,7 @@ def down(state: State) -> None:
             with state.lock():
                 orphans.end_services(state)
                 orphans.end(orphans.virtual_machines(state), signal.SIGTERM)
+                shutil.rmtree(state.run_path, ignore_errors=True)
                 return
         except CloudError:
             if time.monotonic() > deadline:

@@ -4,9 +4,10 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -117,6 +118,15 @@ class State:
                 f"run directory {parent} belongs to somebody else; remove it or set XDG_RUNTIME_DIR"
             )
         parent.chmod(0o711)
+
+    def clean_run_path(self) -> None:
+        """Remove what services leave there. The directory itself stays for as long as virtual machines need it."""
+        shutil.rmtree(self.run_path / "postgres", ignore_errors=True)
+        (self.run_path / "agent.sock").unlink(missing_ok=True)
+        with suppress(OSError):
+            (self.run_path / "servers").rmdir()
+        with suppress(OSError):
+            self.run_path.rmdir()
 
     @contextmanager
     def lock(self) -> Iterator[None]:

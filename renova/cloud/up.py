@@ -39,6 +39,7 @@ async def up(state: State) -> None:
                     file.unlink(missing_ok=True)
                     stack.callback(file.unlink, missing_ok=True)
                 state.pid_file("up").write_text(f"{os.getpid()}\n")
+                stack.callback(state.clean_run_path)
                 await _run(state, stack)
         except asyncio.CancelledError:
             _say("stopped; virtual machines run on until `renova down`")
