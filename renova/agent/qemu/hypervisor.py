@@ -15,7 +15,7 @@ from renova.agent.qemu.command_line import command_line
 from renova.agent.qemu.face import EndCallback, Machine
 from renova.agent.qemu.inherited import Inherited
 from renova.agent.qemu.machine import QemuMachine
-from renova.agent.qemu.process import Identity, Process
+from renova.agent.qemu.process import Identity, Process, spawn
 from renova.agent.qemu.run_directory import RunDirectory, run_directories
 from renova.agent.qemu.spec import MachineSpec
 from renova.errors import RenovaError
@@ -56,7 +56,9 @@ class QemuHypervisor:
             await old.quit()
         directory = self._directory(spec.server_id)
         await self._end_leftover(directory)
-        machine = QemuMachine(spec, await self._spawn(spec, directory), directory)
+        # All in one thread: were the wait given up, descriptors that QEMU is to inherit would be closed.
+        pid = await asyncio.to_thread(self._spawn, spec, directory)
+        machine = QemuMachine(spec, Process(pid, os.pidfd_open(pid)), directory)
         try:
             await machine.connect(START)
             await machine.run()
@@ -93,16 +95,13 @@ class QemuHypervisor:
         await asyncio.gather(*(machine.let_go() for machine in self._machines.values()))
         self._machines.clear()
 
-    async def _spawn(self, spec: MachineSpec, directory: RunDirectory) -> Process:
-        def prepare() -> Inherited:
-            directory.make()
-            inherited = Inherited.open(spec, directory)
-            directory.write_spec(spec)
-            return inherited
-
-        inherited = await asyncio.to_thread(prepare)
+    def _spawn(self, spec: MachineSpec, directory: RunDirectory) -> int:
+        """Start a QEMU that waits, and note whose it is. Blocks."""
+        directory.make()
+        inherited = Inherited.open(spec, directory)
         try:
-            process = await Process.spawn(
+            directory.write_spec(spec)
+            pid = spawn(
                 command_line(self._program, self._accelerator, spec, inherited),
                 output=inherited.errors,
                 descriptors=inherited.numbers,
@@ -110,8 +109,8 @@ class QemuHypervisor:
             )
         finally:
             inherited.close()
-        directory.write_pid(process.pid)
-        return process
+        directory.write_pid(pid)
+        return pid
 
     async def _adopt(self, directory: RunDirectory) -> QemuMachine | None:
         process = await _find(directory)
@@ -142,7 +141,7 @@ class QemuHypervisor:
         process = await _find(directory)
         if process:
             process.kill()
-            await process.ended
+            await asyncio.shield(process.ended)
 
     def _keep(self, machine: QemuMachine) -> None:
         self._machines[machine.spec.server_id] = machine
@@ -192,7 +191,7 @@ async def _find(directory: RunDirectory) -> Process | None:
 def _identity(user: str | None, accelerator: str) -> Identity | None:
     """An unprivileged user with no group but its own and, for KVM, the one that may open /dev/kvm.
 
-    None where QEMU runs as whoever runs the agent.
+    None where QEMU runs as whoever runs the agent. Never root's group, which an unprepared /dev/kvm has.
     """
     if user is None or os.geteuid() != 0:
         return None
@@ -200,5 +199,5 @@ def _identity(user: str | None, accelerator: str) -> Identity | None:
         entry = pwd.getpwnam(user)
     except KeyError:
         raise RenovaError(f"[compute] qemu_user: there is no user {user}") from None
-    groups = (Path("/dev/kvm").stat().st_gid,) if accelerator == "kvm" else ()
-    return Identity(entry.pw_uid, entry.pw_gid, groups)
+    kvm = Path("/dev/kvm").stat().st_gid if accelerator == "kvm" else 0
+    return Identity(entry.pw_uid, entry.pw_gid, (kvm,) if kvm else ())

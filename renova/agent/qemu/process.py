@@ -26,6 +26,36 @@ class Identity:
     groups: tuple[int, ...] = ()
 
 
+def spawn(
+    arguments: Sequence[str], *, output: int, descriptors: Sequence[int], identity: Identity | None
+) -> int:
+    """Start a program in a session of its own, as `identity` from its first instruction on; returns its pid.
+
+    It inherits `descriptors` and nothing else of ours; its standard output and error go to `output`. Blocks
+    until the program runs. Raises RenovaError where it can't be started.
+    """
+    try:
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=descriptors,
+            start_new_session=True,
+            cwd="/",
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+            umask=0o077,
+            user=identity.uid if identity else None,
+            group=identity.gid if identity else None,
+            extra_groups=identity.groups if identity else None,
+        )
+    except OSError as error:
+        raise RenovaError(f"{arguments[0]} can't be started: {error}") from error
+    # From here on a pidfd is asked how the process fares; Popen would complain that it outlives us.
+    process.returncode = 0
+    return process.pid
+
+
 class Process:
     """A process that exists when this object is made. Belongs to the running event loop."""
 
@@ -35,37 +65,6 @@ class Process:
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[str] = self._loop.create_future()
         self._loop.add_reader(pidfd, self._note_end)
-
-    @classmethod
-    async def spawn(
-        cls, arguments: Sequence[str], *, output: int, descriptors: Sequence[int], identity: Identity | None
-    ) -> Self:
-        """Start a program in a session of its own, as `identity` from its first instruction on.
-
-        It inherits `descriptors` and nothing else of ours; its standard output and error go to `output`.
-        Raises RenovaError where it can't be started.
-        """
-        try:
-            process = await asyncio.to_thread(
-                subprocess.Popen,
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=descriptors,
-                start_new_session=True,
-                cwd="/",
-                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
-                umask=0o077,
-                user=identity.uid if identity else None,
-                group=identity.gid if identity else None,
-                extra_groups=identity.groups if identity else None,
-            )
-        except OSError as error:
-            raise RenovaError(f"{arguments[0]} can't be started: {error}") from error
-        # From here on the pidfd is asked how the process fares; Popen would complain that it outlives us.
-        process.returncode = 0
-        return cls(process.pid, os.pidfd_open(process.pid))
 
     @classmethod
     def find(cls, pid: int, argument: str) -> Self | None:
@@ -96,7 +95,8 @@ class Process:
     def _note_end(self) -> None:
         reason = self._exit_reason()
         self.let_go()
-        self.ended.set_result(reason)
+        if not self.ended.done():
+            self.ended.set_result(reason)
 
     def _exit_reason(self) -> str:
         """Only the parent is told how a process ended: one that an earlier agent started just did."""
