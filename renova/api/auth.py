@@ -50,8 +50,10 @@ class KeystoneTokens:
     """Tokens as `[keystone_authtoken]` says."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        # The middleware's own cache is off: it would keep a revoked token for five minutes.
-        self._keystone = AuthProtocol(None, {"oslo_config_config": conf, "token_cache_time": "-1"})
+        # The middleware's own cache is off: it would keep a revoked token for five minutes. Access rules are
+        # about a service of the catalogue, and ours is of this type.
+        overrides = {"token_cache_time": "-1", "service_type": "compute"}
+        self._keystone = AuthProtocol(None, {"oslo_config_config": conf, **overrides})
         # The middleware does this at its first WSGI request, which never comes here.
         self._keystone._token_cache.initialize({})
         self._cache = TokenCache(self._keystone.fetch_token)

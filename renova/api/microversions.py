@@ -62,7 +62,7 @@ def required_since(version: str) -> Span:
 
 @dataclass(frozen=True)
 class Change:
-    """An effect that is no field: `if call.version in HONEST_STATUSES`. `sentence` is for the history page."""
+    """An effect that is no field: `if call.version in HONEST_STATUSES`. The history page has its sentence."""
 
     first: str
     sentence: str
