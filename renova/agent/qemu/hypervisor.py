@@ -23,7 +23,7 @@ from renova.errors import RenovaError
 # Seconds that a new QEMU may take to answer on its monitor, and that one of an earlier agent may.
 START = 30.0
 ADOPT = 10.0
-# Seconds for a QEMU that closed its monitor to say why and end.
+# Seconds for a QEMU that closed its monitor to say why, and to end.
 LAST_WORDS = 1.0
 # Seconds for a QEMU to take its listening sockets over.
 TAKE_OVER = 5.0
@@ -123,11 +123,15 @@ class QemuHypervisor:
             await machine.connect(ADOPT)
             state = await machine.look()
         except RenovaError as error:
-            # It may be busy, or someone else may hold its only monitor. Left alone; the next start ends it.
-            logger.warning("The QEMU process of %s can't be adopted: %s", directory.path, error)
+            await asyncio.wait({process.ended}, timeout=LAST_WORDS)
             if machine:
                 await machine.let_go()
             process.let_go()
+            if process.ended.done():
+                await asyncio.to_thread(directory.clean)
+            else:
+                # It may be stuck, or someone else may hold its only monitor. The next start ends it.
+                logger.warning("The QEMU process of %s can't be adopted: %s", directory.path, error)
             return None
         self._keep(machine)
         if state == "prelaunch":
@@ -169,9 +173,11 @@ class QemuHypervisor:
 
 
 def _shorten(directories: list[RunDirectory]) -> None:
-    for directory in directories:
-        BoundedLog(directory.console).shorten()
-        BoundedLog(directory.errors).shorten()
+    for path in (path for directory in directories for path in (directory.console, directory.errors)):
+        try:
+            BoundedLog(path).shorten()
+        except OSError as error:
+            logger.warning("%s can't be shortened: %s", path, error)
 
 
 async def _find(directory: RunDirectory) -> Process | None:

@@ -133,8 +133,8 @@ class QemuMachine:
 
     async def _watch(self) -> None:
         reason = await asyncio.shield(self._process.ended)
-        self._end(reason)
         self.last_words = self._directory.last_words()
+        self._end(reason)
         await self._monitor.close()
         await asyncio.to_thread(self._directory.clean)
 
