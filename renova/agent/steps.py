@@ -28,6 +28,8 @@ GIB = 1024**3
 # How long one question to the guest agent may take, and the pause between two, in seconds.
 ASK_AGENT = 5.0
 ASK_AGAIN = 0.5
+# While an image is fetched, progress is written at most this often, in seconds.
+SHOW_INTERVAL = 0.2
 # What a rebuild's progress is when a step has been done; fetching the image fills the range up to FETCHED.
 FETCHED, PREPARED, STOPPED, SWAPPED, STARTED, ALIVE = 40, 50, 60, 65, 75, 95
 
@@ -37,13 +39,14 @@ FETCHED, PREPARED, STOPPED, SWAPPED, STARTED, ALIVE = 40, 50, 60, 65, 75, 95
 
 async def ensure_base(work: Work, generation: Generation) -> CachedBase:
     """The generation's base image, from the cache or fetched into it."""
-    shown: set[asyncio.Task[None]] = set()
+    shown_at = time.monotonic()
+    showing = asyncio.create_task(work.progress(1))
 
     def progress(done: int, total: int) -> None:
-        if total and not shown:  # One write at a time; the next call shows the newer figure.
-            task = asyncio.create_task(work.progress(1 + (FETCHED - 1) * done // total))
-            shown.add(task)
-            task.add_done_callback(shown.discard)
+        nonlocal shown_at, showing
+        if showing.done() and time.monotonic() - shown_at >= SHOW_INTERVAL:
+            shown_at = time.monotonic()
+            showing = asyncio.create_task(work.progress(1 + (FETCHED - 1) * done // max(total, 1)))
 
     base = await work.unless_interrupted(
         work.tools.images.ensure(
@@ -54,7 +57,7 @@ async def ensure_base(work: Work, generation: Generation) -> CachedBase:
             progress=progress,
         )
     )
-    await asyncio.gather(*shown)
+    await showing
     return base
 
 
@@ -219,6 +222,7 @@ def _was_running(work: Work) -> bool:
 
 async def fetch_image(work: Work) -> None:
     await ensure_base(work, await work.generation(work.action.detail["to"]))
+    await work.progress(FETCHED)
 
 
 async def make_new_disks(work: Work) -> None:

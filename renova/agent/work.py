@@ -1,7 +1,6 @@
 """Work: one action under way on this host, and what its steps need to do it."""
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -17,8 +16,6 @@ from renova.db.session import Sessions
 from renova.db.tables import Action, Generation, Port, Server
 
 T = TypeVar("T")
-# Progress is written at most this often, in seconds.
-PROGRESS_INTERVAL = 0.2
 
 
 class Interrupted(Exception):
@@ -44,7 +41,6 @@ class Work:
     tools: Tools
     action: Action
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
-    _progress_at: float = 0.0
 
     async def server(self) -> Server:
         """The row as it is now, with ports and networks."""
@@ -62,9 +58,6 @@ class Work:
 
     async def progress(self, percent: int) -> None:
         """Show how far the action is. Not a change of the server: `updated` stays as it is."""
-        if time.monotonic() - self._progress_at < PROGRESS_INTERVAL:
-            return
-        self._progress_at = time.monotonic()
         async with self.tools.sessions.begin() as session:
             await session.execute(
                 update(Server)
