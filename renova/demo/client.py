@@ -31,7 +31,7 @@ class Client:
         "Progress: 40" is told as it comes.
         """
         if not quiet:
-            self._say(f"$ openstack {shlex.join(command)}")
+            self._say(f"$ openstack --os-cloud {CLOUD} {shlex.join(command)}")
         others = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
         process = await asyncio.create_subprocess_exec(
             self._program,

@@ -15,7 +15,8 @@ from renova.demo.progress import Progress
 
 # Away from the ports of a cloud that may already run here, and below those that the kernel gives to clients.
 OFFSETS = range(11000, 21000, 100)
-POLL = 0.1
+# Seconds: between looks at a file, and for a service to end.
+POLL, PATIENCE = 0.1, 30.0
 
 
 def free_port_offset() -> int:
@@ -50,7 +51,7 @@ async def running(state: State, progress: Progress) -> AsyncIterator[None]:
         yield
     finally:
         await _stop(state, process)
-        relay.cancel()
+        await relay
 
 
 async def _relay(lines: asyncio.StreamReader, progress: Progress) -> None:
@@ -62,8 +63,12 @@ async def _stop(state: State, process: asyncio.subprocess.Process) -> None:
     try:
         await asyncio.to_thread(down, state)
     except CloudError:
-        # It ended before it had a configuration, or it does not end.
+        # It has no configuration yet, or it does not end when it is asked to.
         with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), PATIENCE)
+        except TimeoutError:
             process.kill()
     await process.wait()
     shutil.rmtree(state.run_path, ignore_errors=True)

@@ -1,12 +1,16 @@
 """What a rebuild has to keep, what it has to replace, and whether it did."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 KEPT = ("id", "addresses", "MAC", "flavor", "the guest's own address and MAC")
-CHANGED = ("image", "name", "metadata", "key", "the guest's own OS")
+CHANGED = (
+    *("image", "name", "metadata", "key"),
+    *("the guest's own OS", "the guest's own name", "the guest's own metadata", "the guest's own key"),
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,10 @@ def facts(server: Mapping[str, Any], image_names: Mapping[str, str], console: st
         "metadata": ", ".join(f"{key}={value}" for key, value in sorted(server["metadata"].items())),
         "key": server["key_name"],
         "the guest's own OS": said(console, "os"),
+        "the guest's own name": said(console, "name"),
+        "the guest's own metadata": said(console, "metadata"),
+        # Its name and the end of the key itself.
+        "the guest's own key": re.sub(r" .*(.{8})", r" ...\1", said(console, "key")),
     }
 
 

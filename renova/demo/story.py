@@ -14,6 +14,7 @@ from renova.demo.client import Client
 from renova.demo.comparison import compare, facts, seconds_between, table
 from renova.demo.errors import DemoError
 from renova.demo.progress import Progress
+from renova.errors import RenovaError
 from renova.guests.image import build
 from renova.guests.packages import default_directory
 
@@ -43,15 +44,18 @@ class Story:
 
     async def tell(self) -> bool:
         """Whether the rebuild kept, replaced and proved what it should. Raises DemoError, GuestError."""
+        client = Client(self._state.path / "clouds.yaml", self._say)
         building = asyncio.create_task(asyncio.to_thread(self._build_images))
         try:
             async with cloud.running(self._state, self._progress):
                 images = await building
-                client = Client(self._state.path / "clouds.yaml", self._say)
                 async with _cleaned_up(client):
                     return await self._rebuild_a_server(client, images)
         finally:
             building.cancel()
+            # What is told is the first thing that failed.
+            with suppress(asyncio.CancelledError, RenovaError):
+                await building
 
     def _build_images(self) -> dict[str, Path]:
         self._say(f"building two small Linux images; their packages are kept in {default_directory()}")
@@ -118,7 +122,7 @@ class Story:
     async def _listen(self, client: Client, server_id: str, name: str, awaited: str) -> None:
         """Wait for a line of the guest that begins with `awaited`; what it has said then is in `consoles`."""
         deadline = self._progress.seconds + PATIENCE
-        self._say(f"$ openstack console log show {server_id}   # until the guest has said all")
+        self._say(f"the guest says (openstack console log show {server_id}):")
         while self._progress.seconds < deadline:
             self.consoles[name] = await client.run("console", "log", "show", server_id, quiet=True)
             lines = self.consoles[name].splitlines()
