@@ -35,7 +35,7 @@ down: $(SET_UP)
 	@$(BIN)/renova down $(CLOUD)
 
 test: $(SET_UP)
-	@$(BIN)/pytest -n auto --dist worksteal $(TESTS)
+	@$(BIN)/pytest -n auto --dist loadgroup $(TESTS)
 
 lint: $(SET_UP)
 	@$(BIN)/ruff check
@@ -43,7 +43,7 @@ lint: $(SET_UP)
 	@$(BIN)/mypy
 
 guest: $(SET_UP)
-	@$(BIN)/python -m renova.guests $(or $(GUESTS),build/guests)
+	@$(BIN)/renova guest --out $(or $(GUESTS),build/guests)
 
 tempest chaos bench:
 	@echo 'make $@: not there yet' >&2; exit 2

@@ -57,7 +57,7 @@ class State:
 
     @property
     def ready(self) -> Path:
-        """There while every service answers."""
+        """There once every service answers, until the stop; it holds the process id of `renova up`."""
         return self.path / "ready"
 
     @cached_property
@@ -120,7 +120,7 @@ class State:
         parent.chmod(0o711)
 
     def clean_run_path(self) -> None:
-        """Remove what services leave there. The directory itself stays for as long as virtual machines need it."""
+        """Remove what services leave there. The directory stays for as long as virtual machines need it."""
         shutil.rmtree(self.run_path / "postgres", ignore_errors=True)
         (self.run_path / "agent.sock").unlink(missing_ok=True)
         with suppress(OSError):

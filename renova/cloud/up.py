@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 
 from renova.cloud import config_files, orphans
 from renova.cloud.errors import CloudError
+from renova.cloud.passwords import write_private
 from renova.cloud.postgres import Postgres, find_programs, unprivileged_user
 from renova.cloud.service import Answers, Service, http_answers, run_to_end, socket_answers
 from renova.cloud.state import State
@@ -57,7 +58,7 @@ async def _run(state: State, stack: AsyncExitStack) -> None:
     await _set_up(state, postgres)
     rest = _services(state)
     await _start(rest, stack)
-    state.ready.touch()
+    write_private(state.ready, f"{os.getpid()}\n")
     _say(f"ready: OS_CLIENT_CONFIG_FILE={state.path}/clouds.yaml openstack --os-cloud renova server list")
     async with asyncio.TaskGroup() as keepers:
         for service in services + rest:
