@@ -5,6 +5,7 @@ type of its body, the body's JSON, the project in its path, the handler. Whateve
 Nova's envelope.
 """
 
+import logging
 import os
 import re
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from oslo_config import cfg
 from pydantic_core import from_json
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -66,6 +68,7 @@ STANDARD, LEGACY = "OpenStack-API-Version", "X-OpenStack-Nova-API-Version"
 def create() -> Starlette:
     """The app as the file that RENOVA_CONFIG names says; the configuration is read here and nowhere else."""
     conf = configuration.load([Path(os.environ["RENOVA_CONFIG"])])
+    _log(conf)
     engine = make_engine(conf.database.connection)
     identity = Identity(conf)
     http = httpx.AsyncClient(verify=identity.tls())
@@ -84,6 +87,16 @@ def create() -> Starlette:
         await engine.dispose()
 
     return build(parts, KeystoneTokens(conf), every_route(), lifespan=lifespan)
+
+
+def _log(conf: cfg.ConfigOpts) -> None:
+    """To standard error, in the form that the agent's lines have."""
+    logging.basicConfig(
+        level=logging.DEBUG if conf.debug else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    if not conf.debug:
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # It tells of every request to Glance.
 
 
 def every_route() -> Routes:

@@ -13,7 +13,7 @@ from renova.api.microversions import MAXIMUM, MINIMUM, Change, Version, parse
 HEAD = f"""# Microversions
 
 Renova speaks the microversions {MINIMUM} to {MAXIMUM} of the Compute API. A version that is not named here
-changes nothing in the calls that Renova serves. Names in parentheses are those of declarations in `renova/api`.
+changes nothing in the calls that Renova serves. Names in parentheses are those of declarations in the code.
 
 Made from these declarations by `python -m renova.api.history > docs/microversions.md`; do not edit.
 """

@@ -70,7 +70,13 @@ async def list_flavors(
     if filters.min_disk is not None:
         statement = statement.where(Flavor.disk >= filters.min_disk)
     return await fetch_page(
-        session, statement, page, columns=SORT_COLUMNS, unique=Flavor.id, marker_column=Flavor.id
+        session,
+        statement,
+        page,
+        columns=SORT_COLUMNS,
+        unique=Flavor.id,
+        marker_column=Flavor.id,
+        marker_among=_visible(caller),
     )
 
 

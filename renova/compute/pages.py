@@ -39,13 +39,15 @@ async def fetch_page(
     columns: Mapping[str, InstrumentedAttribute[Any]],
     unique: InstrumentedAttribute[Any],
     marker_column: InstrumentedAttribute[Any],
+    marker_among: Select[Any] | None = None,
 ) -> list[Any]:
     """The rows of `statement` that are on `page`.
 
     `columns` maps the API's sort keys to columns; a key that it does not have raises KeyError, so the schema
     of the request has to name the same ones. `unique` breaks ties and follows the direction of the last key.
-    Rows whose key is null come first when the order is ascending. Raises MarkerNotFound when `statement` has
-    no row for the marker.
+    Rows whose key is null come first when the order is ascending. The marker is looked for in
+    `marker_among` (default: `statement`), so that a row which a filter no longer lets through still marks its
+    place. Raises MarkerNotFound when it is not there.
     """
     order = [
         (columns[key], direction == "desc")
@@ -54,7 +56,9 @@ async def fetch_page(
     order.append((unique, order[-1][1] if order else False))
     if page.marker is not None:
         found = await session.execute(
-            statement.with_only_columns(*(column for column, _ in order)).where(marker_column == page.marker)
+            (statement if marker_among is None else marker_among)
+            .with_only_columns(*(column for column, _ in order))
+            .where(marker_column == page.marker)
         )
         marker = found.first()
         if marker is None:

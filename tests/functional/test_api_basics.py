@@ -103,6 +103,13 @@ def test_other_projects_in_the_path(cloud: Cloud, api: httpx.Client) -> None:
     assert "doesn't match Context's project_id" in answer.json()["badRequest"]["message"]
 
 
+def test_the_log_names_each_request(cloud: Cloud, api: httpx.Client) -> None:
+    mine = "req-" + str(uuid4())
+    answer = api.get("/flavors/none", headers={"X-OpenStack-Request-Id": mine})
+    (line,) = [line for line in cloud.log("api").splitlines() if mine in line]
+    assert f"{answer.headers['x-openstack-request-id']} GET /v2.1/flavors/none: 404 in " in line
+
+
 def test_head_has_no_body(api: httpx.Client) -> None:
     answer = api.head("/flavors")
     assert answer.status_code == 200

@@ -114,6 +114,10 @@ async def test_pages_where_the_key_is_null(api: httpx.AsyncClient, sessions: Ses
             assert ids(await api.get(f"{order}&marker={marker}")) == whole[position + 1 :]
 
 
+async def test_a_row_that_a_filter_leaves_out_marks_its_place(api: httpx.AsyncClient) -> None:
+    assert ids(await api.get("/v2.1/flavors?minRam=512&marker=2")) == ["3", "4"]
+
+
 async def test_pages_by_each_sort_key(api: httpx.AsyncClient) -> None:
     for key in SORT_COLUMNS:
         for direction in ("asc", "desc"):
