@@ -1,6 +1,7 @@
 """`/servers/{server_id}/tags`, from microversion 2.26 on: all of them, or one."""
 
 import re
+from urllib.parse import quote
 
 from renova.api.microversions import since
 from renova.api.policies import SERVER_TAGS
@@ -55,7 +56,7 @@ async def update(call: Call) -> Answer:
     if not added:
         return Answer(status=204)
     (own, _) = call.links.of("servers", server.id)
-    return Answer(status=201, headers={"Location": f"{own['href']}/tags/{tag}"})
+    return Answer(status=201, headers={"Location": f"{own['href']}/tags/{quote(tag, safe='')}"})
 
 
 @routes.on("DELETE", ONE, SINCE)

@@ -133,7 +133,9 @@ async def list_servers(
         )
     except DBAPIError as error:
         # PostgreSQL's regular expressions are not quite Python's, so only it can tell.
-        if isinstance(error.orig, psycopg.errors.InvalidRegularExpression):
+        if isinstance(
+            error.orig, psycopg.errors.InvalidRegularExpression | psycopg.errors.ProgramLimitExceeded
+        ):
             raise Invalid(f"Invalid filter: {error.orig.diag.message_primary}") from error
         raise
 

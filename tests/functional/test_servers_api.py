@@ -270,6 +270,7 @@ async def test_tags(api: Api) -> None:
     assert new.status_code == 201
     assert new.headers["Location"].endswith(f"{path}/blue")
     assert (await api.call("PUT", f"{path}/blue", version="2.26")).status_code == 204
+    assert (await api.call("PUT", f"{path}/blåbær", version="2.26")).status_code == 201
     assert (await api.call("GET", f"{path}/blue", version="2.26")).status_code == 204
     assert (await api.call("GET", f"{path}/red", version="2.26")).status_code == 404
     whole = await api.call("PUT", path, {"tags": ["z", "y"]}, version="2.26")

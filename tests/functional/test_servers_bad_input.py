@@ -268,6 +268,8 @@ async def test_malformed_actions(api: Api) -> None:
         (f"marker={NONE}", 400, f"marker [{NONE}] not found"),
         ("name=[", 400, "'[' is not a 'regex'"),
         ("name=(?P<x>a)", 400, "Invalid filter"),
+        ("name=" + "(" * 3000 + ")" * 3000, 400, "is not a 'regex'"),
+        ("name=" + "(" * 90 + "a" + "){1,255}" * 90, 400, "Invalid filter"),
         ("changes-since=yesterday", 400, "'yesterday' is not a 'date-time'"),
         ("status=nonesuch", 400, "Invalid status value"),
         ("status=DELETED", 403, "Only administrators may list deleted instances"),

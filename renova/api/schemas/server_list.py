@@ -39,8 +39,8 @@ def _regex(value: str) -> str:
         if value:
             re.compile(value)
             return value
-    except re.error:
-        pass
+    except (re.error, OverflowError, RecursionError):
+        pass  # The last two are Python's answer to what is repeated or nested beyond sense.
     raise wrong("{value!r} is not a 'regex'", value=value)
 
 
