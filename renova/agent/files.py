@@ -31,12 +31,12 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
 @contextmanager
 def part_of(path: Path, what: str) -> Iterator[Path]:
-    """A new name beside `path` to write to; `settle` makes it `path`. What is not settled is removed.
+    """A name beside `path` to write to; `settle` makes it `path`. What is not settled is removed.
 
-    Raises DiskFull, which names `what`, where the disk is. There must be one writer of `path` at a time.
+    Something may be there still, from an agent that was killed. Raises DiskFull, naming `what`, where the
+    disk is. There must be one writer of `path` at a time.
     """
     part = path.with_name(path.name + PART)
-    part.unlink(missing_ok=True)
     try:
         yield part
     except OSError as error:

@@ -114,7 +114,7 @@ class ImageCache:
         algorithm, _, digest = wanted.digest.partition(":")
         content = hashlib.new(algorithm)
         received = 0
-        with part_of(path, f"image {wanted.image_id}") as part, part.open("xb") as file:
+        with part_of(path, f"image {wanted.image_id}") as part, part.open("wb") as file:
             # A disk that is too small is noticed now, not after some gigabytes.
             await in_thread(os.posix_fallocate, file.fileno(), 0, wanted.size)
             async with self._glance.download(wanted.image_id) as chunks:
