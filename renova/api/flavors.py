@@ -50,8 +50,7 @@ async def update(call: Call) -> Answer:
     description = call.parse(UpdateFlavor).flavor.description
     call.can(FLAVOR_MANAGE + "update")
     async with call.transaction() as session:
-        flavor = await flavors.find_flavor(session, call.path["flavor_id"], call.caller)
-        flavor.description = description
+        flavor = await flavors.describe_flavor(session, call.path["flavor_id"], description)
     return Answer({"flavor": FlavorView.of(flavor, call.links)})
 
 
@@ -59,7 +58,7 @@ async def update(call: Call) -> Answer:
 async def delete(call: Call) -> Answer:
     call.can(FLAVOR_MANAGE + "delete")
     async with call.transaction() as session:
-        await flavors.delete_flavor(session, call.path["flavor_id"], call.caller)
+        await flavors.delete_flavor(session, call.path["flavor_id"])
     return Answer(status=202)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import psycopg
-from sqlalchemy import Select, select
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
@@ -93,6 +93,20 @@ async def create_flavor(session: AsyncSession, flavor: Flavor) -> Flavor:
     return flavor
 
 
-async def delete_flavor(session: AsyncSession, flavor_id: str, caller: Caller) -> None:
+async def describe_flavor(session: AsyncSession, flavor_id: str, description: str | None) -> Flavor:
+    """Change a flavor's description, the one thing about it that may change. Raises FlavorNotFound."""
+    changed: Flavor | None = await session.scalar(
+        update(Flavor)
+        .where(Flavor.id == flavor_id)
+        .values(description=description, updated_at=func.now())
+        .returning(Flavor)
+    )
+    if changed is None:
+        raise FlavorNotFound(flavor_id)
+    return changed
+
+
+async def delete_flavor(session: AsyncSession, flavor_id: str) -> None:
     """Raises FlavorNotFound."""
-    await session.delete(await find_flavor(session, flavor_id, caller))
+    if await session.scalar(delete(Flavor).where(Flavor.id == flavor_id).returning(Flavor.id)) is None:
+        raise FlavorNotFound(flavor_id)

@@ -76,6 +76,9 @@ async def test_description_came_with_2_55(api: httpx.AsyncClient, admin: dict[st
     assert (await api.put("/v2.1/flavors/b", json=changed, headers=early)).status_code == 404
     answer = await api.put("/v2.1/flavors/b", json=changed, headers=late)
     assert answer.json()["flavor"]["description"] is None
+    assert (await api.put("/v2.1/flavors/no", json=changed, headers=late)).status_code == 404
+    member = {"OpenStack-API-Version": "compute 2.55"}
+    assert (await api.put("/v2.1/flavors/b", json=changed, headers=member)).status_code == 403
     for flavor in (await api.get("/v2.1/flavors", headers=late)).json()["flavors"]:
         assert flavor["description"] is None
 

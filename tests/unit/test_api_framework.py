@@ -451,6 +451,13 @@ class TestPages:
         )
 
 
+async def test_extensions_are_a_frozen_list(tmp_path: Path, tokens: MadeUpTokens) -> None:
+    async with api_client(configure(tmp_path), tokens) as api:
+        api.headers.update(tokens.give("reader"))
+        assert (await api.get("/v2.1/extensions")).json() == {"extensions": []}
+        fault(await api.get("/v2.1/extensions/os-consoles"), 404, "itemNotFound")
+
+
 class TestVersionDocuments:
     async def test_root_lists_both_trees_without_a_token(self, api: httpx.AsyncClient) -> None:
         del api.headers["X-Auth-Token"]
