@@ -36,7 +36,7 @@ async def begin_delete(
     """
     if server.task_state == TaskState.DELETING:
         return
-    await transitions.begin(session, caller, server, TRANSITIONS["delete"])
+    await transitions.begin(session, caller, server, TRANSITIONS["delete"], progress=0)
     await actions.open_action(session, jobs, caller, server, "delete")
 
 
