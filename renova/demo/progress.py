@@ -17,7 +17,8 @@ class Progress:
         return time.monotonic() - self._start
 
     def say(self, text: str) -> None:
-        print(f"[{self.seconds:5.1f} s] {text}", flush=True)
+        # In one piece with its end: threads say things too.
+        print(f"[{self.seconds:5.1f} s] {text}\n", end="", flush=True)
 
     @asynccontextmanager
     async def during(self, what: str) -> AsyncIterator[None]:

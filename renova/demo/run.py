@@ -17,36 +17,36 @@ INTERRUPTED = 128 + signal.SIGINT
 
 def run(state_path: Path | None, port_offset: int | None) -> int:
     """Exit status: 0 only if the rebuild is proved. `state_path` is left behind, without a running cloud."""
+    progress = Progress()
     with tempfile.TemporaryDirectory(prefix="renova-demo-", ignore_cleanup_errors=True) as directory:
         work = Path(directory)
         # PostgreSQL and QEMU run as users of their own, who pass through here.
         work.chmod(0o711)
         path = state_path.absolute().resolve() if state_path else work / "state"
         state = State(path, free_port_offset() if port_offset is None else port_offset)
-        return asyncio.run(_play(state, work))
-
-
-async def _play(state: State, work: Path) -> int:
-    _cancel_on_signals()
-    progress = Progress()
-    story = Story(state, work, progress)
-    status = 1
-    try:
-        if await story.tell():
-            status = 0
-            progress.say("proved: the same server runs a new system")
+        story = Story(state, work, progress)
+        status = 1
+        try:
+            proved = asyncio.run(_tell(story))
+        except RenovaError as error:
+            progress.say(f"failed: {error.message}")
+        except asyncio.CancelledError:
+            status = INTERRUPTED
+            progress.say("interrupted")
         else:
-            progress.say("the rebuild is not proved")
-    except RenovaError as error:
-        progress.say(f"failed: {error.message}")
-    except asyncio.CancelledError:
-        status = INTERRUPTED
-        progress.say("interrupted")
-    if status == 1:
-        logs = await asyncio.to_thread(_keep_logs, state, story)
-        progress.say(f"logs are in {logs}")
+            status = 0 if proved else 1
+            progress.say(
+                "proved: the same server runs a new system" if proved else "the rebuild is NOT proved"
+            )
+        if status == 1:
+            progress.say(f"logs are in {_keep_logs(state, story)}")
     progress.say(f"took {progress.seconds:.0f} s")
     return status
+
+
+async def _tell(story: Story) -> bool:
+    _cancel_on_signals()
+    return await story.tell()
 
 
 def _keep_logs(state: State, story: Story) -> Path:

@@ -14,7 +14,6 @@ from renova.demo.client import Client
 from renova.demo.comparison import compare, facts, seconds_between, table
 from renova.demo.errors import DemoError
 from renova.demo.progress import Progress
-from renova.errors import RenovaError
 from renova.guests.image import build
 from renova.guests.packages import default_directory
 
@@ -45,17 +44,15 @@ class Story:
     async def tell(self) -> bool:
         """Whether the rebuild kept, replaced and proved what it should. Raises DemoError, GuestError."""
         client = Client(self._state.path / "clouds.yaml", self._say)
-        building = asyncio.create_task(asyncio.to_thread(self._build_images))
         try:
-            async with cloud.running(self._state, self._progress):
-                images = await building
-                async with _cleaned_up(client):
-                    return await self._rebuild_a_server(client, images)
-        finally:
-            building.cancel()
-            # What is told is the first thing that failed.
-            with suppress(asyncio.CancelledError, RenovaError):
-                await building
+            async with asyncio.TaskGroup() as group:
+                building = group.create_task(asyncio.to_thread(self._build_images))
+                async with cloud.running(self._state, self._progress):
+                    images = await building
+                    async with _cleaned_up(client):
+                        return await self._rebuild_a_server(client, images)
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
 
     def _build_images(self) -> dict[str, Path]:
         self._say(f"building two small Linux images; their packages are kept in {default_directory()}")
