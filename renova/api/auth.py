@@ -39,8 +39,9 @@ class Token:
 
 class Tokens(Protocol):
     async def check(self, secret: str | None, method: str, path: str) -> Token:
-        """Who a token (X-Auth-Token) stands for; `method` and `path` are for application credentials with
-        access rules.
+        """Who a token (X-Auth-Token) stands for.
+
+        `method` and `path` matter to application credentials with access rules.
 
         Raises Unauthenticated (401), Forbidden (403) for a token without a project, Unavailable (503).
         """
@@ -76,8 +77,9 @@ class KeystoneTokens:
 
 
 class TokenCache:
-    """Remembers what `fetch` (blocking; a token's secret in, Keystone's answer out) said, bounded in time
-    and number.
+    """Remembers what `fetch` said of up to `size` tokens, for REMEMBERED_SECONDS at most.
+
+    `fetch` blocks: a token's secret in, Keystone's answer out.
     """
 
     def __init__(

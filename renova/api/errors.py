@@ -1,5 +1,4 @@
-"""Nova's error answers: an envelope named after the status, with a sentence, and never anything of our
-insides.
+"""Nova's error answers: an envelope named after the status, a sentence, and nothing of our insides.
 
 Source: `_fault_names` of Nova's API layer and its API guide, "Faults". Every way in which a request can fail
 ends here.

@@ -1,6 +1,4 @@
-"""`GET /extensions`: a list that Nova froze long ago. Clients of old look in it for what today is always
-there.
-"""
+"""`GET /extensions`, which Nova froze long ago; old clients look in it for what is always there today."""
 
 from renova.api.errors import NotFound
 from renova.api.requests import Answer, Call, Routes

@@ -1,5 +1,4 @@
-"""Who may do what: Nova's rule names and Nova's defaults, which operators override in `[oslo_policy]
-policy_file`.
+"""Who may do what: Nova's rule names and defaults. `[oslo_policy] policy_file` overrides them.
 
 A reader may look, a member may act, both in their own project; an admin may do everything. Source:
 nova/policies.
@@ -80,9 +79,7 @@ DEFAULTS = {
 
 
 class Policy:
-    """The rules in force: the defaults above, and over them what the operator's file says, read again when
-    it changes.
-    """
+    """The rules in force: the defaults, and over them the operator's file, read again when it changes."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._enforcer = policy.Enforcer(conf)

@@ -1,6 +1,4 @@
-"""Request ids: every answer carries one, every line of the log names it, and an action of a server is found
-by it.
-"""
+"""Request ids: in every answer and every line of the log, and the names of a server's actions."""
 
 import logging
 import re

@@ -1,6 +1,4 @@
-"""What a handler is given, what it answers, and the table of which handler serves what. See README.md beside
-this file.
-"""
+"""What a handler is given, what it answers, and which handler serves what. README.md shows one."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -76,8 +74,9 @@ class Call:
             ) from error
 
     def can(self, rule: str, *, project_id: str | None = None, user_id: str | None = None) -> None:
-        """Raises Forbidden (403) unless the caller may do `rule` to what that project or user owns (default:
-        their own).
+        """Raises Forbidden (403) unless the caller may do this to what that project or user owns.
+
+        The default of both is the caller's own.
         """
         if not self.may(rule, project_id=project_id, user_id=user_id):
             raise Forbidden(f"Policy doesn't allow {rule} to be performed.")
@@ -105,9 +104,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a handler returns. Views anywhere in `body` are shown at the call's microversion; no body is an
-    empty one.
-    """
+    """What a handler returns. Views in `body` are shown at the call's microversion; None is no body."""
 
     body: dict[str, Any] | None = None
     status: int = 200
@@ -119,9 +116,7 @@ Handler = Callable[[Call], Awaitable[Answer]]
 
 @dataclass(frozen=True)
 class Route:
-    """One handler and the microversions that have it; at any other the call does not exist (404), as in
-    Nova.
-    """
+    """One handler and the microversions that have it; at others the call does not exist (404)."""
 
     handler: Handler
     versions: Span
@@ -190,9 +185,7 @@ class Found:
     actions: Mapping[str, Route] = field(default_factory=dict)
 
     def choose(self, version: Version, body: Any) -> Handler:
-        """The handler. Raises MalformedBody or NoSuchAction (400), or NotFound (404) where the version lacks
-        it.
-        """
+        """The handler. Raises MalformedBody or NoSuchAction (400), NotFound (404) if the version lacks it."""
         route = self.route
         if route is None:
             if not isinstance(body, dict) or len(body) != 1:

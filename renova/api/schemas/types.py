@@ -1,6 +1,4 @@
-"""Types that several requests share, with Nova's rules and Nova's words
-(nova/api/validation/parameter_types.py).
-"""
+"""Types that several requests share, with Nova's rules and words (its validation/parameter_types.py)."""
 
 import base64
 import binascii
@@ -23,9 +21,7 @@ def wrong(message: str, **facts: Any) -> PydanticCustomError:
 
 
 def is_printable(character: str) -> bool:
-    """Neither a control code and the like, nor a space other than a horizontal one: Nova's rule for every
-    name.
-    """
+    """Neither a control code nor a space other than a horizontal one: Nova's rule for names."""
     category = unicodedata.category(character)
     return not category.startswith("C") and (not category.startswith("Z") or category == "Zs")
 
