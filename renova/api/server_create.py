@@ -15,7 +15,6 @@ from renova.api.views import servers as views
 from renova.api.views.servers import Sight
 from renova.compute import create as compute
 from renova.compute import flavors, hosts, key_pairs, metadata, networks
-from renova.compute.quotas import Limits
 from renova.db.tables import Flavor, KeyPair
 from renova.errors import FlavorNotFound, Forbidden, Invalid, KeyPairNotFound
 
@@ -32,14 +31,11 @@ _MOST_FILES, _LONGEST_PATH, _LARGEST_FILE = 5, 255, 10240
 async def create(call: Call) -> Answer:
     asked = call.parse(CreateServer).server
     call.can(SERVERS + "create")
-    limits = Limits.of(call.parts.conf)
-    own, charging_mode = metadata.split_charging_mode(
-        call.caller, call.parts.conf.compute.profile, asked.metadata or {}
-    )
-    metadata.check_quota(limits, own)
+    rules = metadata.Rules.of(call.parts.conf)
+    own, charging_mode = metadata.new_set(rules, call.caller, asked.metadata or {})
     new = await _checked(call, asked, own)
     async with call.transaction() as session:
-        servers = await compute.create_servers(session, call.parts.jobs, limits, call.caller, new)
+        servers = await compute.create_servers(session, call.parts.jobs, rules.limits, call.caller, new)
         for server in servers:
             server.charging_mode = charging_mode or metadata.PAY_PER_USE
     if asked.return_reservation_id:

@@ -5,8 +5,7 @@ from renova.api.requests import Answer, Call, Routes
 from renova.api.schemas.server_metadata import MetadataItem, WholeMetadata
 from renova.api.servers import found
 from renova.compute import metadata
-from renova.compute.metadata import MetadataItemNotFound
-from renova.compute.quotas import Limits
+from renova.compute.metadata import MetadataItemNotFound, Rules
 from renova.errors import Invalid
 
 routes = Routes()
@@ -35,7 +34,7 @@ async def create(call: Call) -> Answer:
     items = call.parse(WholeMetadata).metadata
     async with call.transaction() as session:
         server = await found(call, session, SERVER_METADATA + "create")
-        await metadata.merge(session, _limits(call), call.caller, _profile(call), server, items)
+        await metadata.write(session, _rules(call), call.caller, server, items, replace=False)
     return Answer({"metadata": metadata.shown(server)})
 
 
@@ -44,7 +43,7 @@ async def update_all(call: Call) -> Answer:
     items = call.parse(WholeMetadata).metadata
     async with call.transaction() as session:
         server = await found(call, session, SERVER_METADATA + "update_all")
-        await metadata.replace(session, _limits(call), call.caller, _profile(call), server, items)
+        await metadata.write(session, _rules(call), call.caller, server, items, replace=True)
     return Answer({"metadata": metadata.shown(server)})
 
 
@@ -55,7 +54,7 @@ async def update(call: Call) -> Answer:
         server = await found(call, session, SERVER_METADATA + "update")
         if call.path["key"] not in item:
             raise Invalid("Request body and URI mismatch")
-        await metadata.merge(session, _limits(call), call.caller, _profile(call), server, item)
+        await metadata.write(session, _rules(call), call.caller, server, item, replace=False)
     return Answer({"meta": item})
 
 
@@ -63,14 +62,9 @@ async def update(call: Call) -> Answer:
 async def delete(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, SERVER_METADATA + "delete")
-        key = call.path["key"]
-        await metadata.remove(session, _limits(call), call.caller, _profile(call), server, key)
+        await metadata.remove(session, _rules(call), call.caller, server, call.path["key"])
     return Answer(status=204)
 
 
-def _limits(call: Call) -> Limits:
-    return Limits.of(call.parts.conf)
-
-
-def _profile(call: Call) -> str:
-    return str(call.parts.conf.compute.profile)
+def _rules(call: Call) -> Rules:
+    return Rules.of(call.parts.conf)

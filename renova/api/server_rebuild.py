@@ -10,7 +10,6 @@ from renova.api.server_create import check_files, key_of
 from renova.api.servers import found, sight_of_one
 from renova.api.views import servers as views
 from renova.compute import hosts, metadata, servers
-from renova.compute.quotas import Limits
 from renova.compute.rebuild import Rebuild, begin_rebuild
 
 routes = Routes()
@@ -24,11 +23,9 @@ async def rebuild(call: Call) -> Answer:
         server = await found(call, session, SERVERS + "rebuild")
         key = None if asked.key_name is None else await key_of(call, session, asked.key_name)
         agent = await hosts.agent_of(session, server.host)
-    charging_mode = None
-    own = asked.metadata
-    if own is not None:
-        own, charging_mode = metadata.split_charging_mode(call.caller, profile, own)
-        metadata.check_quota(Limits.of(call.parts.conf), own)
+    own, charging_mode = None, None
+    if asked.metadata is not None:
+        own, charging_mode = metadata.new_set(metadata.Rules.of(call.parts.conf), call.caller, asked.metadata)
     check_files(asked.personality or [])
     # Between two transactions: Glance may take its time, and a connection of the pool is not to wait for it.
     image = await usable_image(

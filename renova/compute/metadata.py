@@ -4,8 +4,10 @@ Under profile `noa`, `charging_mode` ("0" pay per use, "1" yearly or monthly) is
 Admins set it there, and it stays when the rest is replaced. Under profile `nova` it is a key like any other.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
 
+from oslo_config import cfg
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -32,27 +34,26 @@ class TooMuchMetadata(Forbidden):
         super().__init__(f"Maximum number of metadata items exceeds {allowed}")
 
 
-def check_quota(limits: Limits, metadata: dict[str, str]) -> None:
-    """Raises TooMuchMetadata."""
-    if UNLIMITED != limits.metadata_items < len(metadata):
-        raise TooMuchMetadata(limits.metadata_items)
+@dataclass(frozen=True)
+class Rules:
+    """What the configuration says of metadata."""
+
+    limits: Limits
+    profile: str
+
+    @classmethod
+    def of(cls, conf: cfg.ConfigOpts) -> Self:
+        return cls(Limits.of(conf), conf.compute.profile)
 
 
-def split_charging_mode(
-    caller: Caller, profile: str, metadata: dict[str, str]
-) -> tuple[dict[str, str], str | None]:
-    """The owner's part of what was sent, and the charging mode if it is in there.
+def new_set(rules: Rules, caller: Caller, sent: dict[str, str]) -> tuple[dict[str, str], str | None]:
+    """What a new or rebuilt server gets of the metadata that was sent: its owner's part, and a charging mode.
 
-    Raises Forbidden when somebody other than an admin sends one, Invalid for one that there is none of.
+    Raises TooMuchMetadata, and Forbidden or Invalid where the charging mode is not to be set so.
     """
-    if profile != "noa" or CHARGING_MODE not in metadata:
-        return metadata, None
-    if not caller.is_admin:
-        raise Forbidden(f"Metadata item {CHARGING_MODE} is set by the operator of the cloud.")
-    mode = metadata[CHARGING_MODE]
-    if mode not in CHARGING_MODES:
-        raise Invalid(f"{CHARGING_MODE} is one of {', '.join(sorted(CHARGING_MODES))}.")
-    return {name: value for name, value in metadata.items() if name != CHARGING_MODE}, mode
+    own, charging_mode = _split(rules, caller, sent)
+    _check_number(rules, own)
+    return own, charging_mode
 
 
 def shown(server: Server) -> dict[str, str]:
@@ -64,56 +65,59 @@ def shown(server: Server) -> dict[str, str]:
     return server.meta | charging
 
 
-async def replace(
+async def write(
     session: AsyncSession,
-    limits: Limits,
+    rules: Rules,
     caller: Caller,
-    profile: str,
     server: Server,
-    metadata: dict[str, str],
+    sent: dict[str, str],
+    *,
+    replace: bool,
 ) -> None:
-    """`metadata` becomes the whole set. Raises ServerLocked, ServerBusy, TooMuchMetadata, Forbidden."""
-    own, mode = split_charging_mode(caller, profile, metadata)
-    await _change(session, limits, caller, server, "update metadata", lambda _: own, mode)
+    """`sent` becomes the whole set, or is added to it.
+
+    Raises ServerLocked, ServerBusy, TooMuchMetadata, Forbidden, Invalid.
+    """
+    own, charging_mode = _split(rules, caller, sent)
+    await _lock(session, caller, server, "update metadata")
+    changed = own if replace else server.meta | own
+    _check_number(rules, changed)
+    server.meta = changed
+    server.charging_mode = charging_mode or server.charging_mode
+    await session.flush()
 
 
-async def merge(
-    session: AsyncSession,
-    limits: Limits,
-    caller: Caller,
-    profile: str,
-    server: Server,
-    metadata: dict[str, str],
-) -> None:
-    """`metadata` is added to the set. Raises as `replace` does."""
-    own, mode = split_charging_mode(caller, profile, metadata)
-    await _change(session, limits, caller, server, "update metadata", lambda before: before | own, mode)
-
-
-async def remove(
-    session: AsyncSession, limits: Limits, caller: Caller, profile: str, server: Server, name: str
-) -> None:
+async def remove(session: AsyncSession, rules: Rules, caller: Caller, server: Server, name: str) -> None:
     """Drop one item. Raises MetadataItemNotFound, ServerLocked, ServerBusy, Forbidden."""
     if name not in shown(server):
         raise MetadataItemNotFound
-    _, mode = split_charging_mode(caller, profile, {name: PAY_PER_USE})
+    _, charging_mode = _split(rules, caller, {name: PAY_PER_USE})
+    await _lock(session, caller, server, "delete metadata")
+    server.meta = {key: value for key, value in server.meta.items() if key != name}
+    server.charging_mode = charging_mode or server.charging_mode
+    await session.flush()
 
-    def without(before: dict[str, str]) -> dict[str, str]:
-        return {key: value for key, value in before.items() if key != name}
 
-    await _change(session, limits, caller, server, "delete metadata", without, mode)
+def _split(rules: Rules, caller: Caller, sent: dict[str, str]) -> tuple[dict[str, str], str | None]:
+    """The owner's part of what was sent, and the charging mode if it is in there."""
+    if rules.profile != "noa" or CHARGING_MODE not in sent:
+        return sent, None
+    if not caller.is_admin:
+        raise Forbidden(f"Metadata item {CHARGING_MODE} is set by the operator of the cloud.")
+    mode = sent[CHARGING_MODE]
+    if mode not in CHARGING_MODES:
+        raise Invalid(f"{CHARGING_MODE} is one of {', '.join(sorted(CHARGING_MODES))}.")
+    return {name: value for name, value in sent.items() if name != CHARGING_MODE}, mode
 
 
-async def _change(
-    session: AsyncSession,
-    limits: Limits,
-    caller: Caller,
-    server: Server,
-    action: str,
-    change: Callable[[dict[str, str]], dict[str, str]],
-    charging_mode: str | None,
-) -> None:
-    # Two clients that each add an item must not lose one: the row is read again under its lock.
+def _check_number(rules: Rules, metadata: dict[str, str]) -> None:
+    allowed = rules.limits.metadata_items
+    if UNLIMITED != allowed < len(metadata):
+        raise TooMuchMetadata(allowed)
+
+
+async def _lock(session: AsyncSession, caller: Caller, server: Server, action: str) -> None:
+    """Read the row again under its lock, so that two clients that each add an item don't lose one."""
     statement = select(Server).where(Server.id == server.id).with_for_update()
     await session.execute(statement.execution_options(populate_existing=True))
     if server.locked_by is not None and not caller.is_admin:
@@ -122,9 +126,3 @@ async def _change(
         raise ServerBusy(server.id, action, "vm_state", server.vm_state)
     if server.task_state is not None:
         raise ServerBusy(server.id, action, "task_state", server.task_state)
-    metadata = change(server.meta)
-    check_quota(limits, metadata)
-    server.meta = metadata
-    if charging_mode is not None:
-        server.charging_mode = charging_mode
-    await session.flush()
