@@ -6,8 +6,10 @@
 import socket
 from pathlib import Path
 
-from keystonemiddleware.auth_token import _opts as auth_token_opts  # The list that oslo-config-generator uses.
 from keystoneauth1 import loading
+
+# The module that oslo-config-generator reads.
+from keystonemiddleware.auth_token import _opts as auth_token_opts
 from oslo_config import cfg
 
 DEFAULT = [
@@ -68,7 +70,9 @@ SERVICE_USER = "keystone_authtoken"
 
 
 def load(files: list[Path]) -> cfg.ConfigOpts:
-    """Read configuration files. Raises oslo_config.cfg.Error with a sentence that names the option or the file."""
+    """Read configuration files. Raises oslo_config.cfg.Error with a sentence that names the option or the
+    file.
+    """
     conf = cfg.ConfigOpts()
     conf.register_opts(DEFAULT)
     for group, options in {

@@ -1,7 +1,7 @@
 """How work reaches an agent: Procrastinate on our own PostgreSQL.
 
-A job carries an action's id and nothing else; the action row is the memory. Losing every job at any instant loses
-nothing, since an agent sweeps for open actions of its host at its start and every 30 seconds.
+A job carries an action's id and nothing else; the action row is the memory. Losing every job at any instant
+loses nothing, since an agent sweeps for open actions of its host at its start and every 30 seconds.
 """
 
 from typing import Any

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import update
 
 from renova.agent import config_drive, disks
+from renova.agent.files import in_thread
 from renova.agent.images import CachedBase
 from renova.agent.network import network_card, network_data
 from renova.agent.qemu.face import Machine
@@ -74,7 +75,7 @@ async def ensure_disks(work: Work, number: int) -> None:
         raise StepFailed("the prepared disk is damaged or gone")
     size = max(server.flavor["disk"] * GIB, base.virtual_size)
     await disks.make_overlay(root, base, size)
-    await asyncio.to_thread(config_drive.build, drive, drive_of(server, generation))
+    await in_thread(config_drive.build, drive, drive_of(server, generation))
     async with work.tools.sessions.begin() as session:
         await session.execute(
             update(Generation)
@@ -85,7 +86,7 @@ async def ensure_disks(work: Work, number: int) -> None:
 
 
 async def remove_disks(work: Work, number: int) -> None:
-    await asyncio.to_thread(disks.remove, server_directory(work), number)
+    await in_thread(disks.remove, server_directory(work), number)
 
 
 def server_directory(work: Work) -> Path:
@@ -316,4 +317,4 @@ async def reboot(work: Work) -> None:
 
 async def remove_everything(work: Work) -> None:
     await work.tools.hypervisor.remove(work.action.server_id)
-    await asyncio.to_thread(disks.remove_all, server_directory(work))
+    await in_thread(disks.remove_all, server_directory(work))

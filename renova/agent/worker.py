@@ -71,7 +71,7 @@ class Worker:
         self.take_up(action_id)
 
     def take_up(self, action_id: str) -> asyncio.Task[None]:
-        """Begin or go on with an action, unless it is under way already. The task ends when the action is closed."""
+        """Begin or go on with an action, unless it is under way already. The task ends with the action."""
         if action_id not in self._tasks:
             task = asyncio.create_task(self._until_closed(action_id), name=f"action {action_id}")
             self._tasks[action_id] = task

@@ -11,13 +11,13 @@ import procrastinate
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from renova.clients.glance import Image
 from renova.compute import actions, generations, networks, quotas, transitions
 from renova.compute.caller import Caller
 from renova.compute.hosts import choose_host
 from renova.compute.quotas import Limits
 from renova.compute.states import PowerState, TaskState, VmState
 from renova.db.tables import Action, Flavor, KeyPair, Server
+from renova.image import Image
 
 TASKS = (TaskState.SCHEDULING, TaskState.SPAWNING)
 

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from renova.clients.glance import Image
 from renova.db.tables import Generation, Server, System
+from renova.image import Image
 
 SYSTEM_COLUMNS = tuple(System.__annotations__)
 

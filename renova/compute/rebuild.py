@@ -12,12 +12,12 @@ import procrastinate
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from renova.clients.glance import Image
 from renova.compute import actions, generations, transitions
 from renova.compute.caller import Caller
 from renova.compute.states import REBUILD_SOURCES, TRANSITIONS, PowerState, TaskState, VmState
 from renova.db.tables import Action, Generation, KeyPair, Server
 from renova.errors import Conflict
+from renova.image import Image
 
 TASKS = (TaskState.REBUILDING, TaskState.REBUILD_SPAWNING)
 

@@ -63,7 +63,8 @@ def status_of(vm_state: str, task_state: str | None) -> str:
 
 
 def states_of(status: str) -> list[tuple[VmState, list[TaskState] | None, list[TaskState]]]:
-    """What to look for in the database for a status filter: (vm_state, wanted tasks or None, tasks to leave out).
+    """What to look for in the database for a status filter: (vm_state, wanted tasks or None, tasks to
+    leave out) each.
 
     An empty list means that nothing has that status.
     """
@@ -80,39 +81,38 @@ def states_of(status: str) -> list[tuple[VmState, list[TaskState] | None, list[T
 
 @dataclass(frozen=True)
 class Transition:
-    """An action that may begin: from which vm_state, and the task_state that shows that it has."""
+    """An action that may begin: from which vm_states, the task_state that shows that it has begun, and
+    the tasks of other actions that it may interrupt. `nova_name` is what Nova calls it in its refusals.
+    """
 
-    action: str
     nova_name: str
     sources: frozenset[VmState]
     task_state: TaskState
     interrupts: frozenset[TaskState] = frozenset()
 
 
-def _transition(
-    action: str, nova_name: str, sources: set[VmState], task: TaskState, interrupts: set[TaskState] | None = None
-) -> Transition:
-    return Transition(action, nova_name, frozenset(sources), task, frozenset(interrupts or ()))
-
-
-TRANSITIONS: dict[str, Transition] = {
-    transition.action: transition
-    for transition in (
-        _transition("start", "start", {VmState.STOPPED}, TaskState.POWERING_ON),
-        _transition("stop", "stop", {VmState.ACTIVE, VmState.ERROR}, TaskState.POWERING_OFF),
-        _transition("reboot", "reboot", {VmState.ACTIVE}, TaskState.REBOOTING),
-        _transition(
-            "reboot_hard",
-            "reboot",
-            {VmState.ACTIVE, VmState.STOPPED, VmState.ERROR},
-            TaskState.REBOOTING_HARD,
-            {TaskState.REBOOTING},
-        ),
-        _transition("rebuild", "rebuild", {VmState.ACTIVE, VmState.STOPPED}, TaskState.REBUILDING),
-        # Deleting interrupts whatever is under way, as in Nova; only a second delete finds nothing left to do.
-        _transition("delete", "delete", set(VmState) - {VmState.DELETED}, TaskState.DELETING, set(TaskState)),
-    )
+TRANSITIONS = {
+    "start": Transition("start", frozenset({VmState.STOPPED}), TaskState.POWERING_ON),
+    "stop": Transition("stop", frozenset({VmState.ACTIVE, VmState.ERROR}), TaskState.POWERING_OFF),
+    "reboot": Transition("reboot", frozenset({VmState.ACTIVE}), TaskState.REBOOTING),
+    "reboot_hard": Transition(
+        "reboot",
+        frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.ERROR}),
+        TaskState.REBOOTING_HARD,
+        interrupts=frozenset({TaskState.REBOOTING}),
+    ),
+    "rebuild": Transition("rebuild", frozenset({VmState.ACTIVE, VmState.STOPPED}), TaskState.REBUILDING),
+    # Deleting interrupts whatever is under way, as in Nova.
+    "delete": Transition(
+        "delete",
+        frozenset(VmState) - {VmState.DELETED},
+        TaskState.DELETING,
+        interrupts=frozenset(TaskState),
+    ),
 }
 
 # Nova rebuilds a server in ERROR; the seed page says that it can't be.
-REBUILD_SOURCES = {"noa": TRANSITIONS["rebuild"].sources, "nova": TRANSITIONS["rebuild"].sources | {VmState.ERROR}}
+REBUILD_SOURCES = {
+    "noa": TRANSITIONS["rebuild"].sources,
+    "nova": TRANSITIONS["rebuild"].sources | {VmState.ERROR},
+}

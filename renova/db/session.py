@@ -12,7 +12,9 @@ Sessions = async_sessionmaker[AsyncSession]
 
 
 def make_engine(url: str, pool_size: int = 5) -> AsyncEngine:
-    """An engine for `[database] connection` (postgresql+psycopg://…). Connections that died are replaced on use."""
+    """An engine for `[database] connection` (postgresql+psycopg://…). A connection that died is replaced
+    on use.
+    """
     return create_async_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
 
 

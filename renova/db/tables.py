@@ -1,7 +1,8 @@
 """Every table of Renova, one class each.
 
-Times are stored with their zone, ids of servers, images and actions as their canonical text. What a client may
-name freely (metadata, tags, image properties) is JSONB on the row that owns it, so that a list of servers is one query.
+Times are stored with their zone, ids of servers, images and actions as their canonical text. What a
+client may name freely (metadata, tags, image properties) is JSONB on the row that owns it, so that a list
+of servers is one query.
 """
 
 from datetime import datetime
@@ -85,8 +86,8 @@ class Service(Base):
 class System:
     """What a rebuild may change of a server: columns that a server and each of its generations share.
 
-    A server's row holds what was asked for last; a generation's row holds what the server had with that generation, so
-    that going back to it needs neither the key pair nor the image to exist any more.
+    A server's row holds what was asked for last; a generation's row holds what the server had with that
+    generation, so that going back to it needs neither the key pair nor the image to exist any more.
     """
 
     name: Mapped[str]
@@ -106,8 +107,8 @@ class System:
 class Server(System, Base):
     """A server as its owner sees it.
 
-    The row holds what was asked for; what runs is decided by `generation` alone, whose row in `generations` says what
-    its disks were made from.
+    The row holds what was asked for; what runs is decided by `generation` alone, whose row in
+    `generations` says what its disks were made from.
     """
 
     __tablename__ = "servers"
@@ -173,7 +174,9 @@ class Generation(System, Base):
 
     server_id: Mapped[str] = mapped_column(ForeignKey("servers.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
-    digest: Mapped[str] = mapped_column(index=True, comment="algorithm:hex of the image's bytes, as Glance says")
+    digest: Mapped[str] = mapped_column(
+        index=True, comment="algorithm:hex of the image's bytes, as Glance says"
+    )
     disk_format: Mapped[str] = mapped_column(comment="qcow2 or raw, as declared and then seen")
     size: Mapped[int] = mapped_column(BigInteger, comment="bytes of the image file")
     virtual_size: Mapped[int | None] = mapped_column(BigInteger, comment="bytes of the root disk, once made")
@@ -184,9 +187,9 @@ class Generation(System, Base):
 class Action(Base):
     """Something that was asked of a server: os-instance-actions, the agent's memory and its queue in one.
 
-    An action without `finished_at` is open: an agent of `host` carries it on, however often it is killed. `detail`
-    holds what the steps need and no secret. Two durable marks: `failed_step`, "go backwards from here", and
-    `settled_at`, "the server's row says how it ended, only tidying is left".
+    An action without `finished_at` is open: an agent of `host` carries it on, however often it is killed.
+    `detail` holds what the steps need and no secret. Two durable marks: `failed_step`, "go backwards from
+    here", and `settled_at`, "the server's row says how it ended, only tidying is left".
     """
 
     __tablename__ = "actions"
