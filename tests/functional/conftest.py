@@ -3,27 +3,20 @@
 import itertools
 import subprocess
 import tempfile
-import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import procrastinate
 import pytest
 import shared_cloud
+from cloud_client import Client
 from shared_cloud import Cloud, Logs
+from waiting import wait_until
 
 from renova import jobs as renova_jobs
 from renova.cloud.postgres import Postgres, find_programs, unprivileged_user
 from renova.db.session import Sessions, make_engine, make_sessions
 from renova.db.upgrade import upgrade
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Wait for a condition; fails with `what` when the time is over."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +88,14 @@ def cloud(testrun_uid: str) -> Iterator[Cloud]:
     home = Path(tempfile.gettempdir()) / f"renova-cloud-{testrun_uid[:8]}"
     with shared_cloud.joined(home) as running:
         yield running
+
+
+@pytest.fixture
+def client(cloud: Cloud, tmp_path: Path) -> Iterator[Client]:
+    """A member of the cloud; what it makes is deleted when the test ends."""
+    client = Client(cloud, tmp_path)
+    yield client
+    client.close()
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import wait_until
 from shared_cloud import LOCAL, RENOVA, free_port_offset, start_up, wait_until_ready
+from waiting import wait_until
 
 from renova.cloud.state import State
 
