@@ -18,7 +18,9 @@ def run(*command: str | Path, cwd: Path | None = None, library_path: Path | None
     Raises GuestError with the program that is missing, or with what the program complained of.
     """
     name = Path(command[0]).name
-    environment = {**os.environ, "LC_ALL": "C"}
+    # mke2fs is in /usr/sbin, where an ordinary user of Debian does not look for programs.
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    environment = {**os.environ, "LC_ALL": "C", "PATH": path}
     if library_path:
         environment["LD_LIBRARY_PATH"] = str(library_path)
     try:
