@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 
 from renova.cli import options as shared
 from renova.cloud.state import State
@@ -14,6 +15,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def run(options: argparse.Namespace) -> int:
+    # PostgreSQL and QEMU, as users of their own, pass through directories that we make; secrets say their mode.
+    os.umask(0o022)
     state: State = shared.state_of(options)
     from renova.cloud.up import up
 

