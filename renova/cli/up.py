@@ -15,7 +15,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def run(options: argparse.Namespace) -> int:
-    # PostgreSQL and QEMU, as users of their own, pass through directories that we make; secrets say their mode.
+    # PostgreSQL and QEMU, as users of their own, pass through directories of ours; secrets say their mode.
     os.umask(0o022)
     state: State = shared.state_of(options)
     from renova.cloud.up import up
