@@ -9,6 +9,7 @@ from renova.api.microversions import since
 from renova.api.policies import FLAVOR_EXTRA_SPECS, FLAVOR_MANAGE
 from renova.api.requests import Answer, Call, Routes
 from renova.api.schemas.flavors import CreateFlavor, ListFlavors, UpdateFlavor
+from renova.api.schemas.types import MAX_INTEGER
 from renova.api.views.flavors import FlavorBrief, FlavorView
 from renova.compute import flavors
 from renova.compute.flavors import FlavorFilters
@@ -112,7 +113,8 @@ def _is_public(text: str | None) -> bool | None:
 
 
 def _integer(name: str, text: str | None) -> int | None:
+    """Kept within what a column can be compared with; no flavor is larger."""
     try:
-        return None if text is None else int(text)
+        return None if text is None else max(-MAX_INTEGER, min(int(text), MAX_INTEGER))
     except ValueError:
         raise Invalid(f"Invalid {name} filter [{text}]") from None
