@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
-from fake_glance import FakeGlance
 from oslo_config import cfg
 
 from renova import conf as configuration
@@ -16,6 +15,7 @@ from renova.api.policies import Policy
 from renova.api.requests import Parts, Routes
 from renova.db.session import make_engine, make_sessions
 from renova.errors import Unauthenticated
+from tests.fake_glance import FakeGlance
 
 PROJECT = "0a1b2c3d4e5f40718293a4b5c6d7e8f9"
 ROLES = {

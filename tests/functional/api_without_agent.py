@@ -9,15 +9,15 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-from api_client import PROJECT, MadeUpTokens, api_client, configure
-from fake_glance import CALLER, FakeGlance
-from sample_images import MIB, qcow2
 from sqlalchemy import select, text
 
 from renova.compute import create, power, rebuild
 from renova.compute.hosts import AGENT
 from renova.db.session import Sessions, make_engine, make_sessions
 from renova.db.tables import Action, KeyPair, Service
+from tests.api_client import PROJECT, MadeUpTokens, api_client, configure
+from tests.fake_glance import CALLER, FakeGlance
+from tests.sample_images import MIB, qcow2
 
 HOST = "host-1"
 TABLES = ("servers", "generations", "ports", "actions", "events", "key_pairs", "procrastinate_jobs")

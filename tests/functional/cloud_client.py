@@ -5,10 +5,10 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-from shared_cloud import Cloud
-from waiting import wait_until
 
+from tests.functional.shared_cloud import Cloud
 from tests.guest.boot_sector import Then, write_image
+from tests.waiting import wait_until
 
 
 class Client:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import procrastinate
 import pytest
-import shared_cloud
-from cloud_client import Client
-from shared_cloud import Cloud, Logs
-from waiting import wait_until
 
 from renova import jobs as renova_jobs
 from renova.cloud.postgres import Postgres, find_programs, unprivileged_user
 from renova.db.session import Sessions, make_engine, make_sessions
 from renova.db.upgrade import upgrade
+from tests.functional import shared_cloud
+from tests.functional.cloud_client import Client
+from tests.functional.shared_cloud import Cloud, Logs
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="session")

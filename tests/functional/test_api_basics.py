@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from shared_cloud import Cloud
 
 from renova.api.microversions import MAXIMUM
+from tests.functional.shared_cloud import Cloud
 
 OPENSTACK = Path(sys.prefix) / "bin" / "openstack"
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
-from api_client import MadeUpTokens, api_client, configure
 from sqlalchemy import update
 
 from renova.compute.flavors import SORT_COLUMNS
 from renova.db.session import Sessions
 from renova.db.tables import Flavor
+from tests.api_client import MadeUpTokens, api_client, configure
 
 NEW = {"name": "big", "id": "b", "ram": 4096, "vcpus": 4, "disk": 40}
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from api_client import MadeUpTokens, api_client, configure
+
+from tests.api_client import MadeUpTokens, api_client, configure
 
 PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIM+isJh/A/p3aaaGN/ZbaqN6oxCulmC+aSVO7m9MwWZz someone@somewhere"
 FINGERPRINT = "4e:13:6e:9a:b8:ff:9d:1f:57:9c:09:c5:57:0d:de:c4"

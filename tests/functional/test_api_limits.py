@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from api_client import PROJECT, MadeUpTokens, api_client, configure
 
 from renova.compute.caller import Caller
 from renova.compute.quotas import Limits, Usage, check_and_reserve, usage_of
 from renova.db.session import Sessions
 from renova.db.tables import Server
 from renova.errors import QuotaExceeded
+from tests.api_client import PROJECT, MadeUpTokens, api_client, configure
 
 CALLER = Caller("user", PROJECT, frozenset({"member"}), is_admin=False, request_id="req-1")
 LIMITS = Limits(instances=5, cores=8, ram=1000, metadata_items=128, key_pairs=100)

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from shared_cloud import Cloud
+
+from tests.functional.shared_cloud import Cloud
 
 
 def openstack(cloud: Cloud, name: str, *arguments: str) -> str:

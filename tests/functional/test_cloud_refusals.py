@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shared_cloud import RENOVA, free_port_offset
 
 from renova.cloud.state import State
+from tests.functional.shared_cloud import RENOVA, free_port_offset
 
 
 @pytest.fixture

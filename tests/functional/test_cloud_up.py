@@ -12,10 +12,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from shared_cloud import LOCAL, RENOVA, free_port_offset, start_up, wait_until_ready
-from waiting import wait_until
 
 from renova.cloud.state import State
+from tests.functional.shared_cloud import LOCAL, RENOVA, free_port_offset, start_up, wait_until_ready
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("a cloud of their own")
 SERVICES = ("postgres", "keystone", "glance", "api", "agent")

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sample_images
-from sample_images import MIB
 
 from renova.agent import disks
 from renova.agent.images import CachedBase
 from renova.errors import DiskFull, RenovaError
+from tests import sample_images
+from tests.sample_images import MIB
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def broken_copies(path: Path) -> Iterator[Path]:
         yield path
 
 
-async def test_an_overlay_of_the_flavors_size(root: Path, base: CachedBase):
+async def test_an_overlay_of_the_flavors_size(root: Path, base: CachedBase) -> None:
     await disks.make_overlay(root, base, 1024 * MIB)
     info = seen_by_qemu(root)
     assert (info["format"], info["virtual-size"]) == ("qcow2", 1024 * MIB)
@@ -50,19 +50,19 @@ async def test_an_overlay_of_the_flavors_size(root: Path, base: CachedBase):
 
 
 @pytest.mark.parametrize("asked", [0, MIB])
-async def test_an_overlay_is_never_smaller_than_its_base(root: Path, base: CachedBase, asked: int):
+async def test_an_overlay_is_never_smaller_than_its_base(root: Path, base: CachedBase, asked: int) -> None:
     await disks.make_overlay(root, base, asked)
     assert seen_by_qemu(root)["virtual-size"] == 64 * MIB
 
 
-async def test_a_raw_base_that_ends_inside_a_sector(root: Path, tmp_path: Path):
+async def test_a_raw_base_that_ends_inside_a_sector(root: Path, tmp_path: Path) -> None:
     path = tmp_path / "odd.raw"
     path.write_bytes(sample_images.raw(MIB + 1))
     await disks.make_overlay(root, CachedBase(path, "raw", MIB + 1), 0)
     assert seen_by_qemu(root)["virtual-size"] == MIB + 512
 
 
-async def test_an_overlay_that_is_there_already_is_made_anew(root: Path, base: CachedBase):
+async def test_an_overlay_that_is_there_already_is_made_anew(root: Path, base: CachedBase) -> None:
     await disks.make_overlay(root, base, 128 * MIB)
     root.with_name("root-2.qcow2.part").write_bytes(b"left by an agent that was killed")
     await disks.make_overlay(root, base, 256 * MIB)
@@ -70,14 +70,14 @@ async def test_an_overlay_that_is_there_already_is_made_anew(root: Path, base: C
     assert [file.name for file in root.parent.iterdir()] == ["root-2.qcow2"]
 
 
-async def test_what_is_not_a_whole_overlay_of_this_base(root: Path, base: CachedBase, tmp_path: Path):
+async def test_what_is_not_a_whole_overlay_of_this_base(root: Path, base: CachedBase, tmp_path: Path) -> None:
     assert not disks.is_whole(root, base)
     await disks.make_overlay(root, base, 0)
     assert not disks.is_whole(root, CachedBase(tmp_path / "sha512-def.qcow2", "qcow2", 64 * MIB))
     assert not any(disks.is_whole(broken, base) for broken in broken_copies(root))
 
 
-async def test_removing_a_generation_leaves_the_others(root: Path, base: CachedBase):
+async def test_removing_a_generation_leaves_the_others(root: Path, base: CachedBase) -> None:
     directory = root.parent
     for generation in (1, 2):
         await disks.make_overlay(disks.root_path(directory, generation), base, 0)
@@ -91,13 +91,13 @@ async def test_removing_a_generation_leaves_the_others(root: Path, base: CachedB
         assert not directory.exists()
 
 
-async def test_a_failure_leaves_nothing_and_says_why(root: Path, base: CachedBase):
+async def test_a_failure_leaves_nothing_and_says_why(root: Path, base: CachedBase) -> None:
     with pytest.raises(RenovaError, match=r"qemu-img create failed: .*nosuchformat"):
         await disks.make_overlay(root, CachedBase(base.path, "nosuchformat", 0), 0)
     assert list(root.parent.iterdir()) == []
 
 
-async def test_a_full_disk(root: Path, base: CachedBase, monkeypatch: pytest.MonkeyPatch):
+async def test_a_full_disk(root: Path, base: CachedBase, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import httpx
 import pytest
-import sample_images
-from sample_images import MIB
-from shared_cloud import Cloud
 
 from renova import conf
 from renova.clients.glance import Glance
 from renova.clients.keystone import Identity
 from renova.errors import ImageNotFound, ImageUnusable, Unauthenticated
 from renova.image import HEAD_SIZE
+from tests import sample_images
+from tests.functional.shared_cloud import Cloud
+from tests.sample_images import MIB
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def uploads(cloud: Cloud) -> Any:
     uploads.close()
 
 
-async def test_an_image_as_it_was_uploaded(cloud: Cloud, glance: Glance, uploads: Uploads):
+async def test_an_image_as_it_was_uploaded(cloud: Cloud, glance: Glance, uploads: Uploads) -> None:
     data = sample_images.qcow2(64 * MIB)
     image_id = uploads.add(data, min_ram=64, min_disk=1, hw_qemu_guest_agent="yes")
     image = await glance.get_image(image_id, cloud.token())
@@ -68,7 +68,7 @@ async def test_an_image_as_it_was_uploaded(cloud: Cloud, glance: Glance, uploads
 @pytest.mark.parametrize("size", [512, HEAD_SIZE, 3 * MIB])
 async def test_the_bytes_are_read_whole_and_the_head_alone(
     cloud: Cloud, glance: Glance, uploads: Uploads, size: int
-):
+) -> None:
     data = sample_images.raw(size)
     image_id = uploads.add(data, "raw")
     async with glance.download(image_id) as chunks:
@@ -78,13 +78,13 @@ async def test_the_bytes_are_read_whole_and_the_head_alone(
     assert (await glance.peek(await glance.get_image(image_id, cloud.token()))).virtual_size == size
 
 
-async def test_a_hostile_image_that_glance_takes(cloud: Cloud, glance: Glance, uploads: Uploads):
+async def test_a_hostile_image_that_glance_takes(cloud: Cloud, glance: Glance, uploads: Uploads) -> None:
     image_id = uploads.add(sample_images.qcow2(encryption=2))
     with pytest.raises(ImageUnusable, match="encrypted"):
         await glance.peek(await glance.get_image(image_id, cloud.token()))
 
 
-async def test_what_is_not_there_and_who_may_not_ask(cloud: Cloud, glance: Glance, uploads: Uploads):
+async def test_what_is_not_there_and_who_may_not_ask(cloud: Cloud, glance: Glance, uploads: Uploads) -> None:
     for image_id in ("5f0b2b8e-0000-4000-8000-000000000001", "no uuid/at all"):
         with pytest.raises(ImageNotFound):
             await glance.get_image(image_id, cloud.token())
@@ -93,7 +93,7 @@ async def test_what_is_not_there_and_who_may_not_ask(cloud: Cloud, glance: Glanc
         await glance.get_image(image_id, "no token")
 
 
-async def test_an_image_that_is_deleted_before_it_is_fetched(glance: Glance, uploads: Uploads):
+async def test_an_image_that_is_deleted_before_it_is_fetched(glance: Glance, uploads: Uploads) -> None:
     image_id = uploads.add(sample_images.qcow2())
     uploads.close()
     uploads.ids.clear()

@@ -9,15 +9,15 @@ from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
-import sample_images
-from fake_glance import FakeGlance
-from sample_images import MIB
 from sqlalchemy import select
 
 from renova.agent.images import CachedBase, ImageCache, Progress
 from renova.db.session import Sessions
 from renova.db.tables import CachedImage
 from renova.errors import DiskFull, ImageNotFound, ImageUnusable, Unavailable
+from tests import sample_images
+from tests.fake_glance import FakeGlance
+from tests.sample_images import MIB
 
 
 def ignore(_done: int, _total: int) -> None:
@@ -61,7 +61,7 @@ async def host(tmp_path: Path, sessions: Sessions) -> Host:
     return host
 
 
-async def test_an_image_is_fetched_once_and_kept_read_only(host: Host):
+async def test_an_image_is_fetched_once_and_kept_read_only(host: Host) -> None:
     data = sample_images.qcow2(64 * MIB)
     host.glance.add("img", data)
     base = await host.ensure("img")
@@ -76,14 +76,14 @@ async def test_an_image_is_fetched_once_and_kept_read_only(host: Host):
     assert len(host.glance.sent) == 1
 
 
-async def test_progress_ends_with_the_whole_image(host: Host):
+async def test_progress_ends_with_the_whole_image(host: Host) -> None:
     host.glance.add("img", sample_images.raw(3 * MIB), "raw")
     seen: list[tuple[int, int]] = []
     await host.ensure("img", lambda done, total: seen.append((done, total)))
     assert seen == [(MIB, 3 * MIB), (2 * MIB, 3 * MIB), (3 * MIB, 3 * MIB)]
 
 
-async def test_many_who_want_one_image_fetch_it_once_and_all_see_progress(host: Host):
+async def test_many_who_want_one_image_fetch_it_once_and_all_see_progress(host: Host) -> None:
     host.glance.add("img", sample_images.raw(2 * MIB), "raw")
     host.glance.add("copy", sample_images.raw(2 * MIB), "raw")
     last: dict[int, int] = {}
@@ -96,7 +96,7 @@ async def test_many_who_want_one_image_fetch_it_once_and_all_see_progress(host: 
     assert last == dict.fromkeys(range(5), 2 * MIB)
 
 
-async def test_one_who_gives_up_does_not_stop_the_others(host: Host):
+async def test_one_who_gives_up_does_not_stop_the_others(host: Host) -> None:
     host.glance.add("img", sample_images.raw(2 * MIB), "raw")
     host.glance.hold.clear()
     first, second = (asyncio.create_task(host.ensure("img")) for _ in range(2))
@@ -109,7 +109,7 @@ async def test_one_who_gives_up_does_not_stop_the_others(host: Host):
     assert len(host.glance.sent) == 1
 
 
-async def test_when_all_have_given_up_nothing_is_left_and_the_next_one_starts_anew(host: Host):
+async def test_when_all_have_given_up_nothing_is_left_and_the_next_one_starts_anew(host: Host) -> None:
     host.glance.add("img", sample_images.raw(2 * MIB), "raw")
     host.glance.hold.clear()
     waiting = [asyncio.create_task(host.ensure("img")) for _ in range(2)]
@@ -132,7 +132,9 @@ async def test_when_all_have_given_up_nothing_is_left_and_the_next_one_starts_an
         pytest.param(sample_images.qcow2(), "raw", id="qcow2 as raw"),
     ],
 )
-async def test_a_hostile_or_mislabelled_image_never_gets_a_name(host: Host, data: bytes, disk_format: str):
+async def test_a_hostile_or_mislabelled_image_never_gets_a_name(
+    host: Host, data: bytes, disk_format: str
+) -> None:
     host.glance.add("img", data, disk_format)
     with pytest.raises(ImageUnusable, match="Image img is unacceptable"):
         await host.ensure("img")
@@ -148,14 +150,14 @@ async def test_a_hostile_or_mislabelled_image_never_gets_a_name(host: Host, data
         pytest.param({"size": 2 * MIB + 1}, id="fewer bytes"),
     ],
 )
-async def test_bytes_that_glance_did_not_promise_are_refused(host: Host, record: dict):
+async def test_bytes_that_glance_did_not_promise_are_refused(host: Host, record: dict) -> None:
     host.glance.add("img", sample_images.raw(2 * MIB), "raw", **record)
     with pytest.raises(ImageUnusable, match="Image data does not match its size and hash"):
         await host.ensure("img")
     assert host.files() == []
 
 
-async def test_an_image_that_lies_about_its_hash_does_not_fail_an_honest_one(host: Host):
+async def test_an_image_that_lies_about_its_hash_does_not_fail_an_honest_one(host: Host) -> None:
     honest = host.glance.add("honest", sample_images.raw(2 * MIB), "raw")
     host.glance.add("liar", bytes(2 * MIB), "raw", os_hash_value=honest["os_hash_value"])
     refused, base = await asyncio.gather(host.ensure("liar"), host.ensure("honest"), return_exceptions=True)
@@ -163,7 +165,7 @@ async def test_an_image_that_lies_about_its_hash_does_not_fail_an_honest_one(hos
     assert base.path.read_bytes() == sample_images.raw(2 * MIB)
 
 
-async def test_an_image_that_is_gone(host: Host):
+async def test_an_image_that_is_gone(host: Host) -> None:
     host.glance.add("img", sample_images.raw(), "raw")
     gone = host.ensure("img")
     del host.glance.records["img"]
@@ -171,7 +173,7 @@ async def test_an_image_that_is_gone(host: Host):
         await gone
 
 
-async def test_glance_that_goes_away_and_comes_back(host: Host):
+async def test_glance_that_goes_away_and_comes_back(host: Host) -> None:
     host.glance.add("img", sample_images.raw(), "raw")
     host.glance.down = True
     with pytest.raises(Unavailable):
@@ -180,14 +182,14 @@ async def test_glance_that_goes_away_and_comes_back(host: Host):
     assert (await host.ensure("img")).path.exists()
 
 
-async def test_a_cached_image_needs_no_glance(host: Host):
+async def test_a_cached_image_needs_no_glance(host: Host) -> None:
     host.glance.add("img", sample_images.raw(), "raw")
     base = await host.ensure("img")
     host.glance.down = True
     assert await host.ensure("img") == base
 
 
-async def test_a_full_disk_is_said_and_leaves_nothing(host: Host, monkeypatch: pytest.MonkeyPatch):
+async def test_a_full_disk_is_said_and_leaves_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -198,7 +200,7 @@ async def test_a_full_disk_is_said_and_leaves_nothing(host: Host, monkeypatch: p
     assert host.files() == []
 
 
-async def test_an_agent_killed_between_file_and_row_repairs_the_row(host: Host):
+async def test_an_agent_killed_between_file_and_row_repairs_the_row(host: Host) -> None:
     host.glance.add("img", sample_images.qcow2(64 * MIB))
     base = await host.ensure("img")
     async with host.sessions.begin() as session:
@@ -208,7 +210,7 @@ async def test_an_agent_killed_between_file_and_row_repairs_the_row(host: Host):
     assert len(host.glance.sent) == 1
 
 
-async def test_a_new_agent_removes_what_was_half_fetched_and_rows_without_a_file(host: Host):
+async def test_a_new_agent_removes_what_was_half_fetched_and_rows_without_a_file(host: Host) -> None:
     host.glance.add("lost", sample_images.qcow2(), "qcow2")
     host.glance.add("kept", sample_images.raw(), "raw")
     (await host.ensure("lost")).path.unlink()
@@ -220,7 +222,7 @@ async def test_a_new_agent_removes_what_was_half_fetched_and_rows_without_a_file
     assert (await host.ensure("lost")).path.exists()
 
 
-async def test_a_damaged_file_is_fetched_again(host: Host):
+async def test_a_damaged_file_is_fetched_again(host: Host) -> None:
     host.glance.add("img", sample_images.raw(), "raw")
     base = await host.ensure("img")
     base.path.chmod(0o600)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cloud_client import Client
-from waiting import wait_until
 
+from tests.functional.cloud_client import Client
 from tests.guest.boot_sector import Then
+from tests.waiting import wait_until
 
 
 def rebuild(client: Client, server_id: str, image_id: str, **more: Any) -> None:

@@ -9,8 +9,6 @@ from uuid import uuid4
 
 import procrastinate
 import pytest
-import sample_images
-from fake_glance import FakeGlance
 from sqlalchemy import select, update
 
 from renova import conf as options
@@ -30,6 +28,8 @@ from renova.compute.quotas import Limits
 from renova.compute.rebuild import Rebuild, begin_rebuild
 from renova.db.session import Sessions
 from renova.db.tables import Action, Event, Flavor, Generation, Port, Server, Service
+from tests import sample_images
+from tests.fake_glance import FakeGlance
 
 OLD, NEW, NEWER = (str(uuid4()) for _ in range(3))
 STEPS = [step.name for step in operations.OPERATIONS["rebuild"].steps]

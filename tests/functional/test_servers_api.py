@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from api_client import PROJECT
-from api_without_agent import Api, api_without_agent
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+
+from tests.api_client import PROJECT
+from tests.functional.api_without_agent import Api, api_without_agent
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_without_agent import Api, api_without_agent
-from sample_images import MIB, qcow2, raw
+
+from tests.functional.api_without_agent import Api, api_without_agent
+from tests.sample_images import MIB, qcow2, raw
 
 OPTIONS = "[quota]\ninstances = 2\nmetadata_items = 3\n"
 NONE = "00000000-0000-0000-0000-000000000000"

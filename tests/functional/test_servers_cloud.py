@@ -5,10 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
-from cloud_client import Client
-from waiting import wait_until
-
+from tests.functional.cloud_client import Client
 from tests.guest.boot_sector import Then
+from tests.waiting import wait_until
 
 
 def test_a_whole_life(client: Client) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_without_agent import Api, api_without_agent
+
+from tests.functional.api_without_agent import Api, api_without_agent
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ PORT = Port(
 )
 
 
-def test_a_card_has_the_gateway_and_the_dns_address_that_no_server_gets():
+def test_a_card_has_the_gateway_and_the_dns_address_that_no_server_gets() -> None:
     assert network_card(PORT) == NetworkCard(
         mac="fa:16:3e:00:00:01", address="10.1.4.9", cidr="10.1.0.0/20", gateway="10.1.0.1", dns="10.1.0.2"
     )
 
 
-def test_network_data_is_what_cloud_init_reads():
+def test_network_data_is_what_cloud_init_reads() -> None:
     assert network_data([PORT]) == {
         "links": [
             {

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import httpx
 import pytest
 import sqlalchemy.exc
-from api_client import PROJECT, MadeUpTokens, api_client, configure
 from pydantic import Field
 
 from renova.api.marked import Request, View
@@ -19,6 +18,7 @@ from renova.api.policies import SERVERS
 from renova.api.requests import Answer, Call, Routes
 from renova.api.schemas.types import Name, Paged
 from renova.errors import Conflict, NotFound, Unavailable
+from tests.api_client import PROJECT, MadeUpTokens, api_client, configure
 
 REQUEST_ID = re.compile(r"req-[0-9a-f-]{36}")
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from api_client import MadeUpTokens, api_client, configure
 
 from renova.api.auth import KeystoneTokens
 from renova.errors import Unauthenticated, Unavailable
+from tests.api_client import MadeUpTokens, api_client, configure
 
 # Nothing listens on port 1.
 NO_KEYSTONE = """\

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from api_client import PROJECT, ROLES, configure
 
 from renova.api.policies import DEFAULTS, KEYPAIRS, LIMITS_OTHER_PROJECT, SERVERS, UNLOCK_OVERRIDE, Policy
 from renova.compute.caller import Caller
+from tests.api_client import PROJECT, ROLES, configure
 
 OTHER_PROJECT = "ffffffffffffffffffffffffffffffff"
 

@@ -54,7 +54,7 @@ def space(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def test_every_name_space_has_every_file(tmp_path: Path, space: str):
+def test_every_name_space_has_every_file(tmp_path: Path, space: str) -> None:
     user_data = b"#!/bin/sh\n\x00\xff"
     build(tmp_path / "config-1.iso", drive(user_data=base64.b64encode(user_data).decode()))
     reader = Reader(tmp_path / "config-1.iso", space)
@@ -68,14 +68,14 @@ def test_every_name_space_has_every_file(tmp_path: Path, space: str):
     assert json.loads(reader.read("/openstack/2018-08-27/network_data.json")) == NETWORK
 
 
-def test_the_label_is_what_guests_look_for(tmp_path: Path):
+def test_the_label_is_what_guests_look_for(tmp_path: Path) -> None:
     build(tmp_path / "d.iso", drive())
     iso = Reader(tmp_path / "d.iso").iso
     assert iso.pvd.volume_identifier.strip() == b"config-2"
     assert iso.joliet_vd.volume_identifier.decode("utf-16-be").strip() == "config-2"
 
 
-def test_meta_data(tmp_path: Path):
+def test_meta_data(tmp_path: Path) -> None:
     build(
         tmp_path / "d.iso",
         drive(
@@ -99,7 +99,7 @@ def test_meta_data(tmp_path: Path):
     }
 
 
-def test_what_there_is_none_of_is_left_out(tmp_path: Path):
+def test_what_there_is_none_of_is_left_out(tmp_path: Path) -> None:
     build(tmp_path / "d.iso", drive())
     reader = Reader(tmp_path / "d.iso")
     assert not [name for name in reader.files() if "user" in name]
@@ -109,7 +109,7 @@ def test_what_there_is_none_of_is_left_out(tmp_path: Path):
     assert len(base64.b64decode(latest["random_seed"])) == 512
 
 
-def test_files_of_the_request(tmp_path: Path):
+def test_files_of_the_request(tmp_path: Path) -> None:
     files = [
         {"path": "/etc/motd", "contents": base64.b64encode(b"hello").decode()},
         {"path": "/etc/issue", "contents": base64.b64encode(b"\xff\x00").decode()},
@@ -124,7 +124,7 @@ def test_files_of_the_request(tmp_path: Path):
     assert reader.read("/openstack/content/0001") == b"\xff\x00"
 
 
-def test_a_drive_is_whole_private_and_replaces_an_earlier_one(tmp_path: Path):
+def test_a_drive_is_whole_private_and_replaces_an_earlier_one(tmp_path: Path) -> None:
     path = tmp_path / "servers" / "s1" / "config-2.iso"
     build(path, drive(name="one"))
     path.with_name("config-2.iso.part").write_bytes(b"left by an agent that was killed")

@@ -31,7 +31,7 @@ def reasons(*, ram: int = 512, disk: int = 1, **changes: Any) -> list[str]:
     return [r.message for r in reasons_against(image(**changes), ram=ram, disk=disk, architecture="x86_64")]
 
 
-def test_a_plain_image_that_fits_is_accepted():
+def test_a_plain_image_that_fits_is_accepted() -> None:
     assert reasons() == []
     assert reasons(min_ram=512, min_disk=1) == []
     assert reasons(disk_format="raw") == []
@@ -40,7 +40,7 @@ def test_a_plain_image_that_fits_is_accepted():
 @pytest.mark.parametrize(
     "status", ["queued", "saving", "importing", "deactivated", "pending_delete", "killed"]
 )
-def test_only_an_active_image_and_nothing_else_is_said(status: str):
+def test_only_an_active_image_and_nothing_else_is_said(status: str) -> None:
     assert reasons(status=status, size=0, digest="", disk_format="") == ["Image img is not active."]
 
 
@@ -79,23 +79,23 @@ def test_only_an_active_image_and_nothing_else_is_said(status: str):
         ),
     ],
 )
-def test_what_does_not_fit_is_refused_in_novas_words(changes: dict[str, Any], sentence: str):
+def test_what_does_not_fit_is_refused_in_novas_words(changes: dict[str, Any], sentence: str) -> None:
     assert reasons(**changes) == [sentence]
 
 
-def test_a_flavor_without_a_disk_takes_any_image():
+def test_a_flavor_without_a_disk_takes_any_image() -> None:
     assert reasons(disk=0, virtual_size=500 * GIB, min_disk=500) == []
 
 
 @pytest.mark.parametrize("name", ["architecture", "hw_architecture"])
-def test_architecture(name: str):
+def test_architecture(name: str) -> None:
     for runs in ("x86_64", "AMD64", "i686"):
         assert reasons(properties={name: runs}) == []
     assert "aarch64" in reasons(properties={name: "aarch64"})[0]
 
 
 @pytest.mark.parametrize("name", MACHINE)
-def test_a_property_that_asks_for_another_machine_is_refused(name: str):
+def test_a_property_that_asks_for_another_machine_is_refused(name: str) -> None:
     assert reasons(properties={name: "something-else"}) == [
         f"Image img is unacceptable: {name}=something-else is not supported"
     ]
@@ -113,7 +113,7 @@ def test_a_property_that_asks_for_another_machine_is_refused(name: str):
         {"img_config_drive": "mandatory"},
     ],
 )
-def test_what_does_not_decide_whether_the_guest_runs_is_accepted(properties: dict[str, str]):
+def test_what_does_not_decide_whether_the_guest_runs_is_accepted(properties: dict[str, str]) -> None:
     assert reasons(properties=properties) == []
 
 
@@ -126,12 +126,12 @@ def test_what_does_not_decide_whether_the_guest_runs_is_accepted(properties: dic
         ({"img_config_drive": "maybe"}, "Image's config drive option 'maybe' is invalid"),
     ],
 )
-def test_images_that_are_no_bootable_disk_by_themselves(properties: dict[str, str], part: str):
+def test_images_that_are_no_bootable_disk_by_themselves(properties: dict[str, str], part: str) -> None:
     (reason,) = reasons(properties=properties)
     assert part in reason
 
 
-def test_every_reason_is_told_and_the_first_is_raised():
+def test_every_reason_is_told_and_the_first_is_raised() -> None:
     unfit = image(min_ram=4096, min_disk=50, properties={"hw_disk_bus": "ide", "architecture": "ppc64"})
     every = reasons_against(unfit, ram=512, disk=1, architecture="x86_64")
     assert len(every) == 4

@@ -105,18 +105,18 @@ project_domain_id = default
     return Identity(conf.load([file]))
 
 
-async def test_all_who_want_a_token_at_once_share_one(identity: Identity, keystone: FakeKeystone):
+async def test_all_who_want_a_token_at_once_share_one(identity: Identity, keystone: FakeKeystone) -> None:
     assert set(await asyncio.gather(*(identity.token() for _ in range(20)))) == {"token-1"}
     assert keystone.issued == 1
 
 
-async def test_a_token_that_was_refused_is_replaced(identity: Identity):
+async def test_a_token_that_was_refused_is_replaced(identity: Identity) -> None:
     assert await identity.token() == "token-1"
     assert await identity.renew() == "token-2"
     assert await identity.token() == "token-2"
 
 
-async def test_the_catalogue_says_where_a_service_is(identity: Identity):
+async def test_the_catalogue_says_where_a_service_is(identity: Identity) -> None:
     assert await identity.endpoint("image") == "http://glance.example/image"
     with pytest.raises(Unavailable, match="network"):
         await identity.endpoint("network")
@@ -124,7 +124,7 @@ async def test_the_catalogue_says_where_a_service_is(identity: Identity):
 
 async def test_a_keystone_that_refuses_the_service_user_is_an_outage(
     identity: Identity, keystone: FakeKeystone
-):
+) -> None:
     keystone.closed = True
     with pytest.raises(Unavailable):
         await identity.token()
@@ -132,6 +132,6 @@ async def test_a_keystone_that_refuses_the_service_user_is_an_outage(
     assert await identity.token() == "token-1"
 
 
-async def test_no_keystone_at_all_is_an_outage(tmp_path: Path):
+async def test_no_keystone_at_all_is_an_outage(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         await Identity(conf.load([])).token()

@@ -42,7 +42,7 @@ def nodes(spec: MachineSpec = SPEC) -> dict[str, dict[str, object]]:
     return {node["node-name"]: node for node in map(json.loads, arguments("-blockdev", spec))}
 
 
-def test_a_spec_survives_its_file():
+def test_a_spec_survives_its_file() -> None:
     assert MachineSpec.from_json(SPEC.to_json()) == SPEC
 
 
@@ -52,7 +52,7 @@ def test_a_spec_of_another_form_is_refused(text):
         MachineSpec.from_json(text)
 
 
-def test_qemu_follows_no_path_and_no_header():
+def test_qemu_follows_no_path_and_no_header() -> None:
     files = {name: node["file"] for name, node in nodes().items() if name != "root"}
     assert {file["filename"] for file in files.values()} == {
         "/dev/fdset/10",
@@ -71,13 +71,13 @@ def test_qemu_follows_no_path_and_no_header():
     assert [name for name, file in files.items() if not file["read-only"]] == ["root-3"]
 
 
-def test_a_raw_base_is_raw_whatever_it_contains():
+def test_a_raw_base_is_raw_whatever_it_contains() -> None:
     base = nodes(replace(SPEC, base_format="raw"))["base-3"]
     assert base["driver"] == "raw"
     assert "backing" not in base
 
 
-def test_a_card_is_closed_in_and_has_one_lease():
+def test_a_card_is_closed_in_and_has_one_lease() -> None:
     first, second = arguments("-netdev")
     assert first == (
         "user,id=net0,restrict=on,ipv6=off,net=10.1.0.0/24,host=10.1.0.1,dns=10.1.0.2,dhcpstart=10.1.0.9"
@@ -86,16 +86,16 @@ def test_a_card_is_closed_in_and_has_one_lease():
     assert "virtio-net-pci,id=card1,netdev=net1,mac=fa:16:3e:00:00:02,romfile=" in arguments("-device")
 
 
-def test_cards_have_the_same_place_with_and_without_a_config_drive():
+def test_cards_have_the_same_place_with_and_without_a_config_drive() -> None:
     without = arguments("-device", inherited=replace(INHERITED, config_drive=None))
     assert arguments("-device") == [*without, "virtio-blk-pci,id=config-disk,drive=config"]
 
 
-def test_a_name_can_not_become_an_option():
+def test_a_name_can_not_become_an_option() -> None:
     assert arguments("-name") == ["guest=web,,accel=kvm,debug-threads=on"]
 
 
-def test_what_qemu_inherits_is_what_it_is_told_of():
+def test_what_qemu_inherits_is_what_it_is_told_of() -> None:
     fds = arguments("-add-fd")
     assert fds[0] == "fd=10,set=10,opaque=/state/images/sha512-ab.qcow2"
     assert [int(fd.split(",")[0].removeprefix("fd=")) for fd in fds] == [10, 11, 12, 13]
@@ -103,7 +103,7 @@ def test_what_qemu_inherits_is_what_it_is_told_of():
     assert [chardev.split(",")[2] for chardev in arguments("-chardev")] == ["fd=15", "fd=17", "fd=16"]
 
 
-def test_a_machine_waits_and_is_confined():
+def test_a_machine_waits_and_is_confined() -> None:
     line = command_line("qemu-system-x86_64", "tcg", SPEC, INHERITED)
     assert {"-S", "-no-shutdown", "-nodefaults", "-no-user-config"} <= set(line)
     assert arguments("-sandbox") == [

@@ -13,7 +13,7 @@ from renova.errors import RenovaError
 SPEC = MachineSpec("5ba5a66f-1d3c-4d2d-9b1b-1f0e8f4dbe0e", 1, "web", 1, 64, "/base", "raw", "/root")
 
 
-async def test_a_machine_lives_until_it_is_ended():
+async def test_a_machine_lives_until_it_is_ended() -> None:
     hypervisor = FakeHypervisor()
     machine = await hypervisor.start(SPEC)
     assert hypervisor.get(SPEC.server_id) is machine
@@ -28,7 +28,7 @@ async def test_a_machine_lives_until_it_is_ended():
     assert await hypervisor.start(SPEC) is not machine
 
 
-async def test_only_an_end_that_nobody_asked_for_is_reported():
+async def test_only_an_end_that_nobody_asked_for_is_reported() -> None:
     hypervisor = FakeHypervisor()
     seen = []
     hypervisor.on_end = lambda server_id, machine, reason: seen.append((server_id, reason))
@@ -46,7 +46,7 @@ async def test_only_an_end_that_nobody_asked_for_is_reported():
     assert seen == [(SPEC.server_id, PANICKED)]
 
 
-async def test_a_guest_behaves_as_told():
+async def test_a_guest_behaves_as_told() -> None:
     deaf = Behaviour(power_down_delay=None, resets=True, console="a\nb")
     talking = Behaviour(agent_delay=0)
     hypervisor = FakeHypervisor(lambda spec: deaf if spec.generation == 1 else talking)
@@ -65,7 +65,7 @@ async def test_a_guest_behaves_as_told():
     assert other.last_guest_reset is None
 
 
-async def test_a_start_may_fail():
+async def test_a_start_may_fail() -> None:
     hypervisor = FakeHypervisor(lambda _: Behaviour(start_failure="no such device"))
 
     with pytest.raises(RenovaError, match="QEMU did not start: no such device"):
