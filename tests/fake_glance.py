@@ -49,7 +49,9 @@ class FakeGlance:
         self.half_sent = asyncio.Event()
         self.client = Glance(self.identity, httpx.AsyncClient(transport=httpx.MockTransport(self._answer)))
 
-    def add(self, image_id: str, data: bytes, disk_format: str = "qcow2", **record: Any) -> dict[str, Any]:
+    def add(
+        self, image_id: str, data: bytes, disk_format: str | None = "qcow2", **record: object
+    ) -> dict[str, Any]:
         self.data[image_id] = data
         self.records[image_id] = {
             "id": image_id,

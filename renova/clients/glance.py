@@ -6,13 +6,12 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import httpx
 from httpx import codes
 
-from renova.clients.keystone import Identity
 from renova.errors import ImageNotFound, ImageUnusable, Unauthenticated, Unavailable
 from renova.image import FORMATS, HEAD_SIZE, Image, inspect_head
 
@@ -31,10 +30,20 @@ CORE = {
 }  # fmt: skip
 
 
+class ServiceUser(Protocol):
+    """Who reads the bytes of images. See `renova.clients.keystone.Identity`."""
+
+    async def token(self) -> str: ...
+
+    async def renew(self) -> str: ...
+
+    async def endpoint(self, service_type: str) -> str: ...
+
+
 class Glance:
     """The image service of the catalogue. Every method raises Unavailable where it does not answer."""
 
-    def __init__(self, identity: Identity, http: httpx.AsyncClient) -> None:
+    def __init__(self, identity: ServiceUser, http: httpx.AsyncClient) -> None:
         """`http` stays the caller's to close; `httpx.AsyncClient(verify=identity.tls())` will do."""
         self._identity = identity
         self._http = http
