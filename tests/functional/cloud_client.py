@@ -1,5 +1,6 @@
 """A member's view of a running cloud, over HTTP, for tests that make servers on it."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -65,6 +66,9 @@ class Client:
 
         wait_until(reached, f"server {server_id} is {status}")
 
+    def is_gone(self, server_id: str) -> bool:
+        return self.call("GET", f"/servers/{server_id}").status_code == 404
+
     def console(self, server_id: str) -> str:
         answer = self.act(server_id, "os-getConsoleOutput", {}).raise_for_status()
         output: str = answer.json()["output"]
@@ -84,10 +88,7 @@ class Client:
         for server_id in self.servers:
             self.call("DELETE", f"/servers/{server_id}")
         for server_id in self.servers:
-            wait_until(
-                lambda server_id=server_id: self.call("GET", f"/servers/{server_id}").status_code == 404,
-                f"server {server_id} is deleted",
-            )
+            wait_until(partial(self.is_gone, server_id), f"server {server_id} is deleted")
         for image_id in self.images:
             self.http.delete(f"{self.cloud.image_url}/v2/images/{image_id}")
         self.http.close()

@@ -27,7 +27,6 @@ class Own:
     def __init__(self, home: Path) -> None:
         self.home, self.state = home, State(home / "state", free_port_offset())
         self.log = home / "up.log"
-        self.process: subprocess.Popen[str] | None = None
         (self.state.path / "local").mkdir(parents=True)
         self.state.path.chmod(0o711)
         (self.state.path / "local" / "keystone.conf").write_text(LOCAL["keystone"])
@@ -37,7 +36,6 @@ class Own:
         wait_until_ready(self.state.path, self.process, self.log)
 
     def stop(self) -> int:
-        assert self.process is not None
         self.process.terminate()
         return self.process.wait(60)
 
@@ -57,7 +55,7 @@ def own() -> Iterator[Own]:
     own = Own(home)
     own.start()
     yield own
-    if own.process is not None and own.process.poll() is None:
+    if own.process.poll() is None:
         own.stop()
     shutil.rmtree(home)
 

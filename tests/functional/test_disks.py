@@ -5,6 +5,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,8 +29,9 @@ def root(tmp_path: Path) -> Path:
     return disks.root_path(disks.server_directory(tmp_path, "s1"), 2)
 
 
-def seen_by_qemu(path: Path) -> dict:
-    return json.loads(subprocess.check_output(["qemu-img", "info", "--output=json", path]))
+def seen_by_qemu(path: Path) -> dict[str, Any]:
+    info: dict[str, Any] = json.loads(subprocess.check_output(["qemu-img", "info", "--output=json", path]))
+    return info
 
 
 def broken_copies(path: Path) -> Iterator[Path]:

@@ -5,7 +5,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from pathlib import Path
 
 import pytest
@@ -36,7 +36,7 @@ class Host:
     def another_agent(self) -> ImageCache:
         return ImageCache(self.directory, "host1", self.sessions, self.glance.client)
 
-    def ensure(self, image_id: str, progress: Progress = ignore) -> Awaitable[CachedBase]:
+    def ensure(self, image_id: str, progress: Progress = ignore) -> Coroutine[object, None, CachedBase]:
         record = self.glance.records[image_id]
         return self.cache.ensure(
             image_id,
@@ -87,8 +87,12 @@ async def test_many_who_want_one_image_fetch_it_once_and_all_see_progress(host: 
     host.glance.add("img", sample_images.raw(2 * MIB), "raw")
     host.glance.add("copy", sample_images.raw(2 * MIB), "raw")
     last: dict[int, int] = {}
+
+    def noting(who: int) -> Progress:
+        return lambda done, _: last.update({who: done})
+
     bases = await asyncio.gather(
-        *(host.ensure("img", lambda done, _, who=who: last.update({who: done})) for who in range(5)),
+        *(host.ensure("img", noting(who)) for who in range(5)),
         host.ensure("copy"),
     )
     assert len(set(bases)) == 1
@@ -150,7 +154,7 @@ async def test_a_hostile_or_mislabelled_image_never_gets_a_name(
         pytest.param({"size": 2 * MIB + 1}, id="fewer bytes"),
     ],
 )
-async def test_bytes_that_glance_did_not_promise_are_refused(host: Host, record: dict) -> None:
+async def test_bytes_that_glance_did_not_promise_are_refused(host: Host, record: dict[str, object]) -> None:
     host.glance.add("img", sample_images.raw(2 * MIB), "raw", **record)
     with pytest.raises(ImageUnusable, match="Image data does not match its size and hash"):
         await host.ensure("img")
@@ -162,6 +166,7 @@ async def test_an_image_that_lies_about_its_hash_does_not_fail_an_honest_one(hos
     host.glance.add("liar", bytes(2 * MIB), "raw", os_hash_value=honest["os_hash_value"])
     refused, base = await asyncio.gather(host.ensure("liar"), host.ensure("honest"), return_exceptions=True)
     assert isinstance(refused, ImageUnusable)
+    assert isinstance(base, CachedBase)
     assert base.path.read_bytes() == sample_images.raw(2 * MIB)
 
 

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 from uuid import uuid4
 
 import pytest
@@ -26,6 +27,16 @@ from tests.guest.boot_sector import Then, write_image
 DEADLINE = 30.0
 MIB = 1024 * 1024
 CARD = NetworkCard("fa:16:3e:00:00:01", "10.1.0.9", "10.1.0.0/24", "10.1.0.1", "10.1.0.2")
+
+NextHypervisor = Callable[[], QemuHypervisor]
+
+
+class MakeSpec(Protocol):
+    """Makes the disks of a server whose guest says `marker` and does `then`."""
+
+    def __call__(
+        self, then: Then = Then.HALT, *, disk_format: str = "qcow2", marker: str = "marker"
+    ) -> MachineSpec: ...
 
 
 @pytest.fixture
@@ -46,7 +57,7 @@ def conf(place: Path) -> cfg.ConfigOpts:
 
 
 @pytest.fixture
-async def next_hypervisor(conf: cfg.ConfigOpts) -> AsyncIterator[Callable[[], QemuHypervisor]]:
+async def next_hypervisor(conf: cfg.ConfigOpts) -> AsyncIterator[NextHypervisor]:
     """What an agent has that starts after the one before; at the end no machine of theirs is left."""
     made = []
 
@@ -64,20 +75,20 @@ async def next_hypervisor(conf: cfg.ConfigOpts) -> AsyncIterator[Callable[[], Qe
 
 
 @pytest.fixture
-def hypervisor(next_hypervisor: Callable[[], QemuHypervisor]) -> QemuHypervisor:
+def hypervisor(next_hypervisor: NextHypervisor) -> QemuHypervisor:
     return next_hypervisor()
 
 
 @pytest.fixture
-def make_spec(place: Path) -> Callable[..., MachineSpec]:
+def make_spec(place: Path) -> MakeSpec:
     def make(then: Then = Then.HALT, *, disk_format: str = "qcow2", marker: str = "marker") -> MachineSpec:
         server_id = str(uuid4())
         base = write_image(place / f"{server_id}.base", marker, then, disk_format=disk_format)
         config = place / f"{server_id}.iso"
         config.write_bytes(bytes(MIB))
         root = place / f"{server_id}.qcow2"
-        command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", disk_format, "-b", base, root, "16M"]
-        subprocess.run(command, check=True)
+        command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", disk_format, "-b"]
+        subprocess.run([*command, base, root, "16M"], check=True)
         return MachineSpec(
             server_id=server_id,
             generation=1,
@@ -112,7 +123,9 @@ async def ended(machine: Machine, within: float = DEADLINE) -> str:
 
 
 @pytest.mark.parametrize("disk_format", ["qcow2", "raw"])
-async def test_a_guest_boots_from_its_overlay(hypervisor, make_spec, disk_format):
+async def test_a_guest_boots_from_its_overlay(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec, disk_format: str
+) -> None:
     machine = await hypervisor.start(make_spec(disk_format=disk_format, marker="hello from the disk"))
 
     await until_said(hypervisor, machine, "hello from the disk")
@@ -124,7 +137,9 @@ async def test_a_guest_boots_from_its_overlay(hypervisor, make_spec, disk_format
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run QEMU as someone else")
-async def test_qemu_is_an_unprivileged_user_with_nothing_of_ours_open(hypervisor, make_spec, place):
+async def test_qemu_is_an_unprivileged_user_with_nothing_of_ours_open(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec, place: Path
+) -> None:
     machine = await hypervisor.start(make_spec())
 
     await until_said(hypervisor, machine, "marker")
@@ -135,12 +150,15 @@ async def test_qemu_is_an_unprivileged_user_with_nothing_of_ours_open(hypervisor
     assert "CapEff:\t0000000000000000\n" in status
     links = (entry.readlink() for entry in Path(f"/proc/{machine.pid}/fd").iterdir())
     ours = {link.name for link in links if link.is_relative_to(place)}
+    assert machine.spec.config_drive is not None
     disks = {Path(machine.spec.base).name, Path(machine.spec.root).name, Path(machine.spec.config_drive).name}
     assert ours == disks | {"console.log", "qemu.log"}
     assert os.getsid(machine.pid) == machine.pid
 
 
-async def test_a_running_machine_is_adopted_by_the_next_agent(hypervisor, next_hypervisor, make_spec):
+async def test_a_running_machine_is_adopted_by_the_next_agent(
+    hypervisor: QemuHypervisor, next_hypervisor: NextHypervisor, make_spec: MakeSpec
+) -> None:
     first = await hypervisor.start(make_spec(Then.COUNT))
     await until_said(hypervisor, first, "tick 00001")
     await hypervisor.close()
@@ -159,8 +177,8 @@ async def test_a_running_machine_is_adopted_by_the_next_agent(hypervisor, next_h
 
 
 async def test_adopting_notices_a_guest_that_powered_itself_off_meanwhile(
-    hypervisor, next_hypervisor, make_spec
-):
+    hypervisor: QemuHypervisor, next_hypervisor: NextHypervisor, make_spec: MakeSpec
+) -> None:
     first = await hypervisor.start(make_spec(Then.POWER_OFF))
     await hypervisor.close()
     successor = next_hypervisor()
@@ -175,8 +193,12 @@ async def test_adopting_notices_a_guest_that_powered_itself_off_meanwhile(
 
 
 async def test_adopting_ends_a_machine_that_was_never_let_run(
-    hypervisor, next_hypervisor, conf, make_spec, monkeypatch
-):
+    hypervisor: QemuHypervisor,
+    next_hypervisor: NextHypervisor,
+    conf: cfg.ConfigOpts,
+    make_spec: MakeSpec,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def killed_here(machine: object) -> None:
         raise asyncio.CancelledError
 
@@ -197,8 +219,8 @@ async def test_adopting_ends_a_machine_that_was_never_let_run(
 
 
 async def test_what_a_dead_qemu_left_is_removed_but_not_its_console(
-    hypervisor, next_hypervisor, conf, make_spec
-):
+    hypervisor: QemuHypervisor, next_hypervisor: NextHypervisor, conf: cfg.ConfigOpts, make_spec: MakeSpec
+) -> None:
     machine = await hypervisor.start(make_spec())
     await until_said(hypervisor, machine, "marker")
     await hypervisor.close()
@@ -214,7 +236,9 @@ async def test_what_a_dead_qemu_left_is_removed_but_not_its_console(
     assert await successor.console_output(machine.spec.server_id, None) == "marker\r\n"
 
 
-async def test_a_killed_qemu_is_noticed_and_its_reason_kept(hypervisor, make_spec):
+async def test_a_killed_qemu_is_noticed_and_its_reason_kept(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec
+) -> None:
     machine = await hypervisor.start(make_spec())
     seen = []
     hypervisor.on_end = lambda server_id, machine, reason: seen.append(reason)
@@ -228,7 +252,9 @@ async def test_a_killed_qemu_is_noticed_and_its_reason_kept(hypervisor, make_spe
     assert hypervisor.get(machine.spec.server_id) is None
 
 
-async def test_an_adopted_qemu_that_is_killed_is_noticed(hypervisor, next_hypervisor, make_spec):
+async def test_an_adopted_qemu_that_is_killed_is_noticed(
+    hypervisor: QemuHypervisor, next_hypervisor: NextHypervisor, make_spec: MakeSpec
+) -> None:
     await hypervisor.start(make_spec())
     await hypervisor.close()
     (machine,) = await next_hypervisor().adopt()
@@ -238,7 +264,9 @@ async def test_an_adopted_qemu_that_is_killed_is_noticed(hypervisor, next_hyperv
     assert "QEMU" in await ended(machine, within=1)
 
 
-async def test_a_guest_that_powers_itself_off_is_noticed(hypervisor, make_spec):
+async def test_a_guest_that_powers_itself_off_is_noticed(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec
+) -> None:
     seen = []
     hypervisor.on_end = lambda server_id, machine, reason: seen.append((server_id, reason))
     machine = await hypervisor.start(make_spec(Then.POWER_OFF))
@@ -250,7 +278,9 @@ async def test_a_guest_that_powers_itself_off_is_noticed(hypervisor, make_spec):
     assert not Path(f"/proc/{machine.pid}").exists()
 
 
-async def test_a_guest_that_panics_is_noticed(hypervisor, next_hypervisor, make_spec):
+async def test_a_guest_that_panics_is_noticed(
+    hypervisor: QemuHypervisor, next_hypervisor: NextHypervisor, make_spec: MakeSpec
+) -> None:
     seen = []
     hypervisor.on_end = lambda server_id, machine, reason: seen.append(reason)
     machine = await hypervisor.start(make_spec(Then.PANIC))
@@ -265,7 +295,9 @@ async def test_a_guest_that_panics_is_noticed(hypervisor, next_hypervisor, make_
     assert adopted.panicked
 
 
-async def test_a_guest_that_obeys_goes_down_by_the_power_button(hypervisor, make_spec):
+async def test_a_guest_that_obeys_goes_down_by_the_power_button(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec
+) -> None:
     seen = []
     hypervisor.on_end = lambda server_id, machine, reason: seen.append(reason)
     machine = await hypervisor.start(make_spec(Then.OBEY))
@@ -278,7 +310,9 @@ async def test_a_guest_that_obeys_goes_down_by_the_power_button(hypervisor, make
     await machine.quit()
 
 
-async def test_a_deaf_guest_runs_on_after_the_time_to_power_down(hypervisor, make_spec):
+async def test_a_deaf_guest_runs_on_after_the_time_to_power_down(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec
+) -> None:
     machine = await hypervisor.start(make_spec(Then.HALT))
     await until_said(hypervisor, machine, "marker")
 
@@ -290,7 +324,9 @@ async def test_a_deaf_guest_runs_on_after_the_time_to_power_down(hypervisor, mak
     await machine.quit()
 
 
-async def test_a_qemu_that_hangs_is_ended_all_the_same(hypervisor, make_spec, monkeypatch):
+async def test_a_qemu_that_hangs_is_ended_all_the_same(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("renova.agent.qemu.machine.QUIT", 0.1)
     machine = await hypervisor.start(make_spec())
     os.kill(machine.pid, signal.SIGSTOP)
@@ -300,11 +336,14 @@ async def test_a_qemu_that_hangs_is_ended_all_the_same(hypervisor, make_spec, mo
     assert not Path(f"/proc/{machine.pid}").exists()
 
 
-async def test_a_loop_of_resets_can_be_told_from_a_boot(hypervisor, make_spec):
+async def test_a_loop_of_resets_can_be_told_from_a_boot(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec
+) -> None:
     looping = await hypervisor.start(make_spec(Then.RESET))
     await until(lambda: looping.last_guest_reset is not None)
     first = looping.last_guest_reset
-    await until(lambda: looping.last_guest_reset > first + 2)
+    assert first is not None
+    await until(lambda: (looping.last_guest_reset or 0) > first + 2)
 
     steady = await hypervisor.start(make_spec(Then.COUNT))
     await until_said(hypervisor, steady, "tick 00002")
@@ -313,7 +352,7 @@ async def test_a_loop_of_resets_can_be_told_from_a_boot(hypervisor, make_spec):
     assert steady.last_guest_reset == last
 
 
-async def test_reset_boots_the_guest_again(hypervisor, make_spec):
+async def test_reset_boots_the_guest_again(hypervisor: QemuHypervisor, make_spec: MakeSpec) -> None:
     machine = await hypervisor.start(make_spec())
     await until_said(hypervisor, machine, "marker")
 
@@ -322,7 +361,7 @@ async def test_reset_boots_the_guest_again(hypervisor, make_spec):
     await until_said(hypervisor, machine, "marker\r\nmarker")
 
 
-async def test_each_start_begins_a_new_console_log(hypervisor, make_spec):
+async def test_each_start_begins_a_new_console_log(hypervisor: QemuHypervisor, make_spec: MakeSpec) -> None:
     spec = make_spec()
     machine = await hypervisor.start(spec)
     await until_said(hypervisor, machine, "marker")
@@ -333,7 +372,9 @@ async def test_each_start_begins_a_new_console_log(hypervisor, make_spec):
     assert await until_said(hypervisor, machine, "marker") == "marker\r\n"
 
 
-async def test_a_guest_that_floods_its_console_fills_no_disk(hypervisor, conf, make_spec):
+async def test_a_guest_that_floods_its_console_fills_no_disk(
+    hypervisor: QemuHypervisor, conf: cfg.ConfigOpts, make_spec: MakeSpec
+) -> None:
     machine = await hypervisor.start(make_spec(Then.FLOOD, marker="x" * 99))
     log = Path(conf.run_path, "servers", machine.spec.server_id, "console.log")
     sizes = [0]
@@ -350,7 +391,9 @@ async def test_a_guest_that_floods_its_console_fills_no_disk(hypervisor, conf, m
     assert lines.count("x" * 99) >= 997
 
 
-async def test_a_server_that_runs_is_not_started_twice(hypervisor, make_spec):
+async def test_a_server_that_runs_is_not_started_twice(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec
+) -> None:
     machine = await hypervisor.start(make_spec())
 
     with pytest.raises(RenovaError, match="runs already"):
@@ -359,7 +402,9 @@ async def test_a_server_that_runs_is_not_started_twice(hypervisor, make_spec):
     assert not machine.ended.done()
 
 
-async def test_a_qemu_that_refuses_to_start_says_why(hypervisor, conf, make_spec):
+async def test_a_qemu_that_refuses_to_start_says_why(
+    hypervisor: QemuHypervisor, conf: cfg.ConfigOpts, make_spec: MakeSpec
+) -> None:
     spec = make_spec()
     Path(spec.root).write_bytes(b"no qcow2 at all")
 
@@ -371,7 +416,9 @@ async def test_a_qemu_that_refuses_to_start_says_why(hypervisor, conf, make_spec
     assert [entry.name for entry in directory.iterdir()] == ["console.log"]
 
 
-async def test_a_missing_disk_or_program_is_said(hypervisor, next_hypervisor, conf, make_spec):
+async def test_a_missing_disk_or_program_is_said(
+    hypervisor: QemuHypervisor, next_hypervisor: NextHypervisor, conf: cfg.ConfigOpts, make_spec: MakeSpec
+) -> None:
     spec = make_spec()
     Path(spec.root).unlink()
     with pytest.raises(RenovaError, match=r"\.qcow2 can't be opened: No such file"):
@@ -382,13 +429,17 @@ async def test_a_missing_disk_or_program_is_said(hypervisor, next_hypervisor, co
         await next_hypervisor().start(make_spec())
 
 
-async def test_a_guest_without_an_agent_does_not_answer(hypervisor, make_spec):
+async def test_a_guest_without_an_agent_does_not_answer(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec
+) -> None:
     machine = await hypervisor.start(make_spec())
 
     assert not await machine.agent_answers(0.2)
 
 
-async def test_removing_a_server_leaves_nothing_in_the_run_directory(hypervisor, conf, make_spec):
+async def test_removing_a_server_leaves_nothing_in_the_run_directory(
+    hypervisor: QemuHypervisor, conf: cfg.ConfigOpts, make_spec: MakeSpec
+) -> None:
     machine = await hypervisor.start(make_spec())
 
     await hypervisor.remove(machine.spec.server_id)

@@ -96,8 +96,8 @@ class World:
             self.server_id = server.id
         await self.work()
 
-    async def ask_rebuild(self, image_id: str = NEW, **changes: object) -> None:
-        wanted = Rebuild(image=await self.image(image_id), name="after", metadata={"role": "new"}, **changes)
+    async def ask_rebuild(self, image_id: str = NEW) -> None:
+        wanted = Rebuild(image=await self.image(image_id), name="after", metadata={"role": "new"})
         async with self.sessions.begin() as session:
             server = await servers.find_server(session, self.server_id, self.caller())
             await begin_rebuild(session, self.jobs, self.caller(), server, wanted, "noa")

@@ -46,26 +46,28 @@ async def address(hypervisor: FakeHypervisor, open_directory: Path) -> AsyncIter
     ("length", "output"),
     [(None, "one\ntwo\nthree"), (-1, "one\ntwo\nthree"), (2, "two\nthree"), (0, ""), (9, "one\ntwo\nthree")],
 )
-async def test_the_newest_lines_are_answered(address, length, output):
+async def test_the_newest_lines_are_answered(address: str, length: int | None, output: str) -> None:
     assert await console_output(address, SERVER, length, SECRET) == output
 
 
-async def test_a_server_that_never_ran_has_no_output(address):
+async def test_a_server_that_never_ran_has_no_output(address: str) -> None:
     assert await console_output(address, "00000000-1d3c-4d2d-9b1b-1f0e8f4dbe0e", None, SECRET) == ""
 
 
-async def test_nobody_is_answered_without_the_secret(address):
+async def test_nobody_is_answered_without_the_secret(address: str) -> None:
     with pytest.raises(Unavailable, match="401"):
         await console_output(address, SERVER, None, "another secret that is long enough, too")
 
 
 @pytest.mark.parametrize("path", ["relative.sock", "unix:/nowhere/agent.sock"])
-async def test_an_agent_that_is_not_there_is_said_to_be_unavailable(path):
+async def test_an_agent_that_is_not_there_is_said_to_be_unavailable(path: str) -> None:
     with pytest.raises(Unavailable):
         await console_output(path, SERVER, None, SECRET)
 
 
-async def test_an_agent_without_a_secret_refuses_to_serve(hypervisor, open_directory):
+async def test_an_agent_without_a_secret_refuses_to_serve(
+    hypervisor: FakeHypervisor, open_directory: Path
+) -> None:
     with pytest.raises(RenovaError, match="secret is not set"):
         await console.serve(hypervisor, open_directory / "agent.sock", None)
 
@@ -75,8 +77,8 @@ async def test_an_agent_without_a_secret_refuses_to_serve(hypervisor, open_direc
     [(SERVER, "websocket", 0), ("another", CONSOLE, 0), (SERVER, CONSOLE, 2 * LIFETIME.total_seconds())],
 )
 async def test_a_token_is_good_for_one_server_one_purpose_and_a_short_time(
-    hypervisor, monkeypatch, server_id, purpose, age
-):
+    hypervisor: FakeHypervisor, monkeypatch: pytest.MonkeyPatch, server_id: str, purpose: str, age: float
+) -> None:
     monkeypatch.setattr("renova.clients.agent_token.LIFETIME", LIFETIME - timedelta(seconds=age))
     token = sign(SECRET, server_id, purpose)
 
@@ -86,7 +88,7 @@ async def test_a_token_is_good_for_one_server_one_purpose_and_a_short_time(
     assert "three" not in answer.text
 
 
-async def test_a_length_that_is_no_number_is_refused(hypervisor):
+async def test_a_length_that_is_no_number_is_refused(hypervisor: FakeHypervisor) -> None:
     token = sign(SECRET, SERVER, CONSOLE)
 
     assert (await ask(hypervisor, f"/servers/{SERVER}/console?length=x", token)).status_code == 400

@@ -253,7 +253,7 @@ class TestMicroversions:
     @pytest.mark.parametrize("version", ["2", "2.01", "x", "2.1.1", "-2.1", "2.٣"])
     async def test_what_is_no_version(self, api: httpx.AsyncClient, version: str) -> None:
         answer = await api.get(
-            "/v2.1/things", headers={"OpenStack-API-Version": f"compute {version}".encode()}
+            "/v2.1/things", headers={b"OpenStack-API-Version": f"compute {version}".encode()}
         )
         assert "is of invalid format. Must be of format MajorNum.MinorNum." in fault(
             answer, 400, "badRequest"

@@ -51,7 +51,8 @@ class Reader:
 
 @pytest.fixture(params=["iso_path", "joliet_path", "rr_path"])
 def space(request: pytest.FixtureRequest) -> str:
-    return request.param
+    name: str = request.param
+    return name
 
 
 def test_every_name_space_has_every_file(tmp_path: Path, space: str) -> None:
@@ -72,6 +73,7 @@ def test_the_label_is_what_guests_look_for(tmp_path: Path) -> None:
     build(tmp_path / "d.iso", drive())
     iso = Reader(tmp_path / "d.iso").iso
     assert iso.pvd.volume_identifier.strip() == b"config-2"
+    assert iso.joliet_vd is not None
     assert iso.joliet_vd.volume_identifier.decode("utf-16-be").strip() == "config-2"
 
 

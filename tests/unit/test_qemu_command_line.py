@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def arguments(option: str, spec: MachineSpec = SPEC, inherited: Inherited = INHE
     return [value for name, value in pairwise(line) if name == option]
 
 
-def nodes(spec: MachineSpec = SPEC) -> dict[str, dict[str, object]]:
+def nodes(spec: MachineSpec = SPEC) -> dict[str, dict[str, Any]]:
     return {node["node-name"]: node for node in map(json.loads, arguments("-blockdev", spec))}
 
 
@@ -47,7 +48,7 @@ def test_a_spec_survives_its_file() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"cards": []}', '{"cards": [{"mac": 1}]}'])
-def test_a_spec_of_another_form_is_refused(text):
+def test_a_spec_of_another_form_is_refused(text: str) -> None:
     with pytest.raises((ValueError, TypeError, KeyError)):
         MachineSpec.from_json(text)
 

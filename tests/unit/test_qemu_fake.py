@@ -53,6 +53,7 @@ async def test_a_guest_behaves_as_told() -> None:
     machine = await hypervisor.start(SPEC)
     assert not await machine.power_down(0.01)
     assert not await machine.agent_answers(0.01)
+    assert machine.last_guest_reset is not None
     assert machine.last_guest_reset <= time.monotonic()
     assert await hypervisor.console_output(SPEC.server_id, 1) == "b"
     await hypervisor.remove(SPEC.server_id)

@@ -3,24 +3,36 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 import pytest
 
 from renova.agent.qemu.guest_agent import GuestAgent
 
-Answer = Callable[[dict[str, object]], bytes]
+
+class Message(TypedDict):
+    """A command to the agent."""
+
+    execute: str
+    arguments: NotRequired[dict[str, str | int]]
+
+
+Answer = Callable[[Message], bytes]
+Listen = Callable[[Answer], AbstractAsyncContextManager[GuestAgent]]
 
 
 @pytest.fixture
-def listening(open_directory: Path) -> Callable[[Answer], object]:
+def listening(open_directory: Path) -> Listen:
     @asynccontextmanager
     async def listen(answer: Answer) -> AsyncIterator[GuestAgent]:
-        serving = set()
+        serving: set[asyncio.Task[None]] = set()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            serving.add(asyncio.current_task())
+            task = asyncio.current_task()
+            assert task is not None
+            serving.add(task)
             while line := await reader.readline():
                 writer.write(answer(json.loads(line)))
             writer.close()
@@ -34,8 +46,8 @@ def listening(open_directory: Path) -> Callable[[Answer], object]:
     return listen
 
 
-def returning(message: dict[str, object]) -> bytes:
-    value = message["arguments"]["id"] if message["execute"] == "guest-sync" else {}
+def returning(message: Message) -> bytes:
+    value: object = message["arguments"]["id"] if message["execute"] == "guest-sync" else {}
     return json.dumps({"return": value}).encode() + b"\n"
 
 
@@ -48,22 +60,22 @@ async def answers(agent: GuestAgent, ask: Callable[[GuestAgent], Awaitable[None]
     return True
 
 
-async def test_an_agent_that_answers_is_there(listening):
+async def test_an_agent_that_answers_is_there(listening: Listen) -> None:
     async with listening(returning) as agent:
         assert await answers(agent)
         assert await answers(agent)
 
 
-async def test_an_answer_to_an_older_question_is_no_answer(listening):
-    def stale(message):
+async def test_an_answer_to_an_older_question_is_no_answer(listening: Listen) -> None:
+    def stale(message: Message) -> bytes:
         return b'{"return": 1}\n' if message["execute"] == "guest-sync" else returning(message)
 
     async with listening(stale) as agent:
         assert not await answers(agent)
 
 
-async def test_what_was_left_over_is_passed_over(listening):
-    def after_leftovers(message):
+async def test_what_was_left_over_is_passed_over(listening: Listen) -> None:
+    def after_leftovers(message: Message) -> bytes:
         return b'{"return": {}}\n\xff{"return": 7}\n' + returning(message)
 
     async with listening(after_leftovers) as agent:
@@ -74,17 +86,17 @@ async def test_what_was_left_over_is_passed_over(listening):
     "nonsense",
     [b"hello\n", b"[]\n", b'{"error": {}}\n', b"[" * 30000 + b"\n", b"x" * 200_000 + b"\n", b"\xc3\x28\n"],
 )
-async def test_nonsense_is_no_answer_and_does_no_harm(listening, nonsense):
+async def test_nonsense_is_no_answer_and_does_no_harm(listening: Listen, nonsense: bytes) -> None:
     async with listening(lambda _: nonsense) as agent:
         assert not await answers(agent)
     async with listening(lambda message: nonsense + returning(message)) as agent:
         assert await answers(agent)
 
 
-async def test_a_shutdown_is_sent_and_its_silence_is_fine(listening):
+async def test_a_shutdown_is_sent_and_its_silence_is_fine(listening: Listen) -> None:
     seen = []
 
-    def note(message):
+    def note(message: Message) -> bytes:
         seen.append(message["execute"])
         return returning(message) if message["execute"] == "guest-sync" else b""
 
