@@ -16,9 +16,10 @@ help:
 	@echo 'make test     unit and functional tests; TESTS=path picks some'
 	@echo 'make lint     ruff and mypy'
 	@echo 'make guest    build the two Linux images of the demo into GUESTS=dir (default build/guests)'
+	@echo 'make bench    measure a cloud: start, memory, what a guest feels of a killed agent'
 	@echo 'make lock     write the locks again; remove them first to get newer versions'
 	@echo 'make clean    remove .venv and what tools left; no cloud is touched'
-	@echo 'not yet:      tempest, chaos, bench'
+	@echo 'not yet:      tempest, chaos'
 	@echo 'Everything that is missing is installed first, into .venv and, on Debian as root, by apt.'
 
 $(SET_UP): requirements.lock requirements-uv.lock pyproject.toml tools/setup
@@ -45,7 +46,10 @@ lint: $(SET_UP)
 guest: $(SET_UP)
 	@$(BIN)/renova guest --out $(or $(GUESTS),build/guests)
 
-tempest chaos bench:
+bench: $(SET_UP)
+	@$(BIN)/python -m bench.cloud
+
+tempest chaos:
 	@echo 'make $@: not there yet' >&2; exit 2
 
 lock: $(SET_UP)
