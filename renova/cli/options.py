@@ -63,4 +63,4 @@ def load(options: argparse.Namespace) -> "cfg.ConfigOpts":
 def _default_state() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/renova")
-    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local/share")) / "renova"
+    return Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local/state")) / "renova"
