@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Self
 
 from oslo_config import cfg
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute.caller import Caller
 from renova.compute.quotas import UNLIMITED, Limits
+from renova.compute.servers import hold
 from renova.compute.states import VmState
 from renova.db.tables import Server
 from renova.errors import Forbidden, Invalid, NotFound, ServerBusy, ServerLocked
@@ -117,12 +117,9 @@ def _check_number(rules: Rules, metadata: dict[str, str]) -> None:
 
 
 async def _lock(session: AsyncSession, caller: Caller, server: Server, action: str) -> None:
-    """Read the row again under its lock, so that two clients that each add an item don't lose one."""
-    statement = select(Server).where(Server.id == server.id).with_for_update()
-    await session.execute(statement.execution_options(populate_existing=True))
+    """As in Nova a task that is under way is no hindrance: what a client writes while a rebuild runs wins."""
+    await hold(session, server)
     if server.locked_by is not None and not caller.is_admin:
         raise ServerLocked(server.id)
     if server.vm_state not in _CHANGEABLE:
         raise ServerBusy(server.id, action, "vm_state", server.vm_state)
-    if server.task_state is not None:
-        raise ServerBusy(server.id, action, "task_state", server.task_state)

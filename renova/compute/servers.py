@@ -78,6 +78,13 @@ SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
     "vm_state": Server.vm_state,
 }
 
+# What PostgreSQL raises for a pattern. One that unfolds to gigabytes is an internal error to it.
+_REFUSED_PATTERNS = (
+    psycopg.errors.InvalidRegularExpression,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.InternalError_,
+)
+
 
 @dataclass(frozen=True)
 class ServerFilters:
@@ -122,6 +129,16 @@ async def find_server(
     return server
 
 
+async def hold(session: AsyncSession, server: Server) -> None:
+    """Read the row again and keep others from changing it until the transaction ends, so that two clients
+    that each add an item don't lose one. Raises ServerNotFound where it was deleted meanwhile.
+    """
+    statement = select(Server).where(Server.id == server.id).with_for_update()
+    await session.execute(statement.execution_options(populate_existing=True))
+    if server.deleted_at is not None:
+        raise ServerNotFound(server.id)
+
+
 async def list_servers(
     session: AsyncSession, caller: Caller, filters: ServerFilters, page: Page
 ) -> list[Server]:
@@ -133,9 +150,7 @@ async def list_servers(
         )
     except DBAPIError as error:
         # PostgreSQL's regular expressions are not quite Python's, so only it can tell.
-        if isinstance(
-            error.orig, psycopg.errors.InvalidRegularExpression | psycopg.errors.ProgramLimitExceeded
-        ):
+        if isinstance(error.orig, _REFUSED_PATTERNS):
             raise Invalid(f"Invalid filter: {error.orig.diag.message_primary}") from error
         raise
 

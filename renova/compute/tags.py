@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from renova.compute.servers import hold
 from renova.compute.states import VmState
 from renova.db.tables import Server
 from renova.errors import Invalid, NotFound, ServerBusy
@@ -54,8 +54,6 @@ async def remove(session: AsyncSession, server: Server, tag: str) -> None:
 
 
 async def _lock(session: AsyncSession, server: Server, action: str) -> None:
-    """Read the row again under its lock, so that two clients that each add a tag don't lose one."""
-    statement = select(Server).where(Server.id == server.id).with_for_update()
-    await session.execute(statement.execution_options(populate_existing=True))
+    await hold(session, server)
     if server.vm_state not in _CHANGEABLE:
         raise ServerBusy(server.id, action, "vm_state", server.vm_state)
