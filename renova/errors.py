@@ -125,7 +125,10 @@ class ServerBusy(Conflict):
     """A wrong vm_state, or a task that is under way: Nova's InstanceInvalidState."""
 
     def __init__(self, server_id: str, action: str, attribute: str, value: str | None) -> None:
-        super().__init__(f"Cannot '{action}' instance {server_id} while it is in {attribute} {value}")
+        if value is None:
+            super().__init__(f"Instance {server_id} is in an invalid state for '{action}'")
+        else:
+            super().__init__(f"Cannot '{action}' instance {server_id} while it is in {attribute} {value}")
 
 
 class ServerLocked(Conflict):

@@ -10,7 +10,7 @@ from renova.api.server_create import check_files, key_of
 from renova.api.servers import found, sight_of_one
 from renova.api.views import servers as views
 from renova.compute import hosts, metadata, servers
-from renova.compute.rebuild import Rebuild, begin_rebuild
+from renova.compute.rebuild import Rebuild, begin_rebuild, check_rebuild
 
 routes = Routes()
 
@@ -21,6 +21,7 @@ async def rebuild(call: Call) -> Answer:
     asked = call.parse(BY_PROFILE[profile]).rebuild
     async with call.transaction() as session:
         server = await found(call, session, SERVERS + "rebuild")
+        check_rebuild(call.caller, server, profile)
         key = None if asked.key_name is None else await key_of(call, session, asked.key_name)
         agent = await hosts.agent_of(session, server.host)
     own, charging_mode = None, None

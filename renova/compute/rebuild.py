@@ -74,6 +74,15 @@ class Rebuild:
         return changes
 
 
+def check_rebuild(caller: Caller, server: Server, profile: str) -> None:
+    """Raise what `begin_rebuild` would, by the row as it was read: a client that polls a busy server is told
+    so (409) before anything is said of its image, as in Nova.
+    """
+    if profile == "noa" and server.charging_mode != "0":
+        raise PrepaidServer
+    transitions.check(caller, server, TRANSITIONS["rebuild"], sources=REBUILD_SOURCES[profile])
+
+
 async def begin_rebuild(
     session: AsyncSession,
     jobs: procrastinate.App,
@@ -89,8 +98,7 @@ async def begin_rebuild(
     # Both are read under the row's lock: `begin` below must see the same row.
     await session.execute(select(Server.id).where(Server.id == server.id).with_for_update())
     await session.refresh(server)
-    if profile == "noa" and server.charging_mode != "0":
-        raise PrepaidServer
+    check_rebuild(caller, server, profile)
     earlier = generations.system_of(server)
     vm_state = server.vm_state
     await transitions.begin(

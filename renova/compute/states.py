@@ -83,12 +83,14 @@ def states_of(status: str) -> list[tuple[VmState, list[TaskState] | None, list[T
 class Transition:
     """An action that may begin: from which vm_states, the task_state that shows that it has begun, and
     the tasks of other actions that it may interrupt. `nova_name` is what Nova calls it in its refusals.
+    `must_have_run` keeps it from a server that could not be built: that one has nothing to act on.
     """
 
     nova_name: str
     sources: frozenset[VmState]
     task_state: TaskState
     interrupts: frozenset[TaskState] = frozenset()
+    must_have_run: bool = True
 
 
 TRANSITIONS = {
@@ -108,6 +110,7 @@ TRANSITIONS = {
         frozenset(VmState) - {VmState.DELETED},
         TaskState.DELETING,
         interrupts=frozenset(TaskState),
+        must_have_run=False,
     ),
 }
 

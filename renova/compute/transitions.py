@@ -7,7 +7,7 @@ believed later.
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import func, or_, select, true, update
+from sqlalchemy import func, or_, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute.caller import Caller
@@ -40,38 +40,34 @@ async def begin(
             Server.vm_state.in_(allowed),
             or_(Server.task_state.is_(None), Server.task_state.in_(transition.interrupts)),
             true() if caller.is_admin else Server.locked_by.is_(None),
+            Server.launched_at.is_not(None) if transition.must_have_run else true(),
         )
         .values(task_state=transition.task_state, fault=None, updated_at=func.now(), **values)
         .returning(Server.id)
     )
     # The ORM must not guess what the row holds now: it is read again below.
     begun = await session.scalar(statement.execution_options(synchronize_session=False))
-    if begun is None:
-        raise await _what_stands_against(session, caller, server.id, transition, allowed)
     await session.refresh(server)
+    if begun is None:
+        check(caller, server, transition, sources=sources)
+        # What stood against it is gone again: a client that asks once more will have it.
+        raise ServerBusy(server.id, transition.nova_name, "task_state", None)
 
 
-async def _what_stands_against(
-    session: AsyncSession,
-    caller: Caller,
-    server_id: str,
-    transition: Transition,
-    allowed: Collection[VmState],
-) -> Exception:
-    row = (
-        await session.execute(
-            select(Server.vm_state, Server.task_state, Server.locked_by, Server.deleted_at).where(
-                Server.id == server_id
-            )
-        )
-    ).one_or_none()
-    if row is None or row.deleted_at is not None:
-        return ServerNotFound(server_id)
-    if row.locked_by is not None and not caller.is_admin:
-        return ServerLocked(server_id)
-    if row.vm_state not in allowed:
-        return ServerBusy(server_id, transition.nova_name, "vm_state", row.vm_state)
-    return ServerBusy(server_id, transition.nova_name, "task_state", row.task_state)
+def check(
+    caller: Caller, server: Server, transition: Transition, *, sources: Collection[VmState] | None = None
+) -> None:
+    """Raise what `begin` would, by the row as it was read: early and cheap, while only `begin` decides."""
+    if server.deleted_at is not None:
+        raise ServerNotFound(server.id)
+    if server.locked_by is not None and not caller.is_admin:
+        raise ServerLocked(server.id)
+    if server.vm_state not in (transition.sources if sources is None else sources):
+        raise ServerBusy(server.id, transition.nova_name, "vm_state", server.vm_state)
+    if server.task_state is not None and server.task_state not in transition.interrupts:
+        raise ServerBusy(server.id, transition.nova_name, "task_state", server.task_state)
+    if transition.must_have_run and server.launched_at is None:
+        raise ServerBusy(server.id, transition.nova_name, "launched_at", None)
 
 
 async def end(session: AsyncSession, server_id: str, tasks: Collection[TaskState], **values: Any) -> bool:

@@ -94,7 +94,7 @@ class Api:
             assert await COMMIT[action.action](session, action)
             action.finished_at = datetime.now(UTC)
 
-    async def set(self, server_id: str, **columns: str) -> None:
+    async def set(self, server_id: str, **columns: str | None) -> None:
         """Change a server's row behind the API's back."""
         assignments = ", ".join(f"{column} = :{column}" for column in columns)
         async with self.sessions.begin() as session:
