@@ -1,13 +1,20 @@
-"""`POST /servers/{server_id}/action`: start, stop, reboot and the output of the console."""
+"""`POST /servers/{server_id}/action`: start, stop, reboot, lock, unlock and the output of the console."""
 
 import re
 
-from renova.api.policies import CONSOLE_OUTPUT, SERVERS
+from renova.api.policies import CONSOLE_OUTPUT, LOCK_SERVER, SERVERS, UNLOCK_OVERRIDE
 from renova.api.requests import Answer, Call, Routes
-from renova.api.schemas.server_actions import GetConsoleOutput, RebootServer, StartServer, StopServer
+from renova.api.schemas.server_actions import (
+    GetConsoleOutput,
+    LockServer,
+    RebootServer,
+    StartServer,
+    StopServer,
+    UnlockServer,
+)
 from renova.api.servers import found
 from renova.clients import agent as agents
-from renova.compute import hosts, power
+from renova.compute import hosts, locks, power, servers
 from renova.errors import Unavailable
 
 routes = Routes()
@@ -41,6 +48,27 @@ async def reboot(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, SERVERS + "reboot")
         await power.begin_reboot(session, call.parts.jobs, call.caller, server, hard=hard)
+    return Answer(status=202)
+
+
+@routes.action(PATH, "lock")
+async def lock(call: Call) -> Answer:
+    call.parse(LockServer)
+    async with call.transaction() as session:
+        server = await found(call, session, LOCK_SERVER + "lock")
+        await locks.lock(session, call.caller, server)
+    return Answer(status=202)
+
+
+@routes.action(PATH, "unlock")
+async def unlock(call: Call) -> Answer:
+    call.parse(UnlockServer)
+    async with call.transaction() as session:
+        server = await found(call, session, LOCK_SERVER + "unlock")
+        await servers.hold(session, server)
+        if locks.is_anothers(call.caller, server):
+            call.can(UNLOCK_OVERRIDE, project_id=server.project_id)
+        await locks.unlock(session, call.caller, server)
     return Answer(status=202)
 
 

@@ -28,7 +28,22 @@ async def open_action(
     detail: dict[str, Any] | None = None,
 ) -> Action:
     """The action's row and its job, in the transaction that begins it."""
-    action = Action(
+    action = _action(caller, server, name, detail=detail or {})
+    session.add(action)
+    await session.flush()
+    await queue.defer_action(jobs, session, action_id=action.id, host=server.host)
+    return action
+
+
+async def record(session: AsyncSession, caller: Caller, server: Server, name: str) -> None:
+    """An action that is done when its request is: no agent hears of it. Its one event has Nova's name."""
+    event = Event(name=f"api_{name}", host=server.host, finished_at=func.now(), result="Success")
+    session.add(_action(caller, server, name, finished_at=func.now(), events=[event]))
+    await session.flush()
+
+
+def _action(caller: Caller, server: Server, name: str, **more: Any) -> Action:
+    return Action(
         id=str(uuid4()),
         server_id=server.id,
         action=name,
@@ -36,12 +51,8 @@ async def open_action(
         user_id=caller.user_id,
         project_id=caller.project_id,
         host=server.host,
-        detail=detail or {},
+        **more,
     )
-    session.add(action)
-    await session.flush()
-    await queue.defer_action(jobs, session, action_id=action.id, host=server.host)
-    return action
 
 
 async def list_actions(session: AsyncSession, server_id: str) -> list[Action]:

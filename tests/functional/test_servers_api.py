@@ -263,6 +263,46 @@ async def test_the_charging_mode_is_the_operators(api: Api) -> None:
     assert refused.status_code == 409
 
 
+async def test_metadata_while_a_rebuild_runs(api: Api) -> None:
+    server_id = await api.new()
+    assert (await api.act(server_id, "rebuild", {"imageRef": api.other_image})).status_code == 202
+    added = await api.call("POST", f"/servers/{server_id}/metadata", {"metadata": {"a": "1"}})
+    assert (added.status_code, added.json()) == (200, {"metadata": {"a": "1"}})
+
+
+async def test_a_lock_holds_off_all_but_admins(api: Api) -> None:
+    server_id = await api.new()
+    locked = await api.act(server_id, "lock")
+    assert (locked.status_code, locked.content) == (202, b"")
+    assert (await api.get(f"/servers/{server_id}", version="2.9"))["server"]["locked"] is True
+    assert (await api.act(server_id, "os-stop")).status_code == 409
+    assert (await api.act(server_id, "unlock")).status_code == 202
+    assert (await api.get(f"/servers/{server_id}", version="2.9"))["server"]["locked"] is False
+    await api.act(server_id, "lock")
+    assert (await api.act(server_id, "os-stop", who=api.admin)).status_code == 202
+    url = f"/servers/{server_id}/os-instance-actions"
+    actions = (await api.get(url))["instanceActions"]
+    assert [action["action"] for action in actions] == ["stop", "lock", "unlock", "lock", "create"]
+    shown = await api.get(f"{url}/{locked.headers['x-compute-request-id']}", version="2.51")
+    (event,) = shown["instanceAction"]["events"]
+    assert (event["event"], event["result"]) == ("api_lock", "Success")
+
+
+async def test_an_owner_does_not_undo_an_admins_lock(api: Api) -> None:
+    server_id = await api.new()
+    elsewhere = api.tokens.give("admin", user_id="admin", project_id="e" * 32)
+    await api.act(server_id, "lock")
+    assert (await api.act(server_id, "lock", who=elsewhere, prefix="/v2.1")).status_code == 202
+    before = await api.rows()
+    for name, code in (("lock", 202), ("unlock", 403)):
+        assert (await api.act(server_id, name)).status_code == code
+    assert (await api.act(server_id, "lock", who=api.reader)).status_code == 403
+    assert (await api.act(server_id, "unlock", who=api.stranger, prefix="/v2.1")).status_code == 404
+    assert await api.rows() == before
+    assert (await api.act(server_id, "unlock", who=elsewhere, prefix="/v2.1")).status_code == 202
+    assert (await api.act(server_id, "os-stop")).status_code == 202
+
+
 async def test_tags(api: Api) -> None:
     server_id = await api.new()
     path = f"/servers/{server_id}/tags"

@@ -23,6 +23,18 @@ class StopServer(Request):
     stop: Annotated[Any, Field(alias="os-stop")]
 
 
+class LockServer(Request):
+    """Nova documents null and takes anything, up to 2.72."""
+
+    lock: Any
+
+
+class UnlockServer(Request):
+    """Nova documents null and takes anything."""
+
+    unlock: Any
+
+
 class RebootKind(Request):
     type: Literal["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]
 
