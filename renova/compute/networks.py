@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from renova.db.tables import Network, Port, Server
 from renova.errors import Conflict, Invalid
 
-# The first address is the gateway's and the two after it belong to QEMU's own servers (host=, dns=).
+# The network's own address, the gateway (QEMU's host=), QEMU's dns=, and one to spare.
 RESERVED = 4
 
 
@@ -50,19 +50,18 @@ async def create_port(
 
 def _choose(network: Network, taken: set[str], wanted: str | None) -> str:
     hosts = ipaddress.ip_network(network.cidr)
+    offsets = range(RESERVED, hosts.num_addresses - 1)  # The last one is for broadcasts.
     if wanted is not None:
-        if ipaddress.ip_address(wanted) not in hosts or int(ipaddress.ip_address(wanted)) < int(
-            hosts[RESERVED]
-        ):
+        address = ipaddress.ip_address(wanted)
+        if address not in hosts or int(address) - int(hosts.network_address) not in offsets:
             raise Invalid(f"Fixed IP address {wanted} is not a valid ip address for network {network.id}.")
         if wanted in taken:
             raise Invalid(f"Fixed IP address {wanted} is already in use on instance.")
         return wanted
-    for offset in range(RESERVED, hosts.num_addresses - 1):
-        address = str(hosts[offset])
-        if address not in taken:
-            return address
-    raise Conflict(f"No more addresses on network {network.label}.")
+    free = (str(hosts[offset]) for offset in offsets if str(hosts[offset]) not in taken)
+    if (lowest := next(free, None)) is None:
+        raise Conflict(f"No more addresses on network {network.label}.")
+    return lowest
 
 
 def _random_mac() -> str:
