@@ -14,6 +14,7 @@ from renova.cloud.postgres import Postgres, find_programs, unprivileged_user
 from renova.db.session import Sessions, make_engine, make_sessions
 from renova.db.upgrade import upgrade
 from tests.functional import shared_cloud
+from tests.functional.agent_world import World
 from tests.functional.cloud_client import Client
 from tests.functional.shared_cloud import Cloud, Logs
 from tests.waiting import wait_until
@@ -80,6 +81,14 @@ async def jobs(database: str) -> AsyncIterator[procrastinate.App]:
 
 def _url(postgres: Postgres, name: str) -> str:
     return postgres.url("postgres", postgres.password_file.read_text(), name, "psycopg")
+
+
+@pytest.fixture
+async def world(tmp_path: Path, sessions: Sessions, jobs: procrastinate.App) -> World:
+    """A host without QEMU, and one running server on it."""
+    world = World(tmp_path, sessions, jobs)
+    await world.create()
+    return world
 
 
 @pytest.fixture(scope="session")
