@@ -36,7 +36,7 @@ COMPUTE = [
     cfg.StrOpt("qemu", default="qemu-system-x86_64", help="The QEMU program."),
     cfg.StrOpt("qemu_user", help="Unprivileged user that QEMU runs as, when the agent is root."),
     cfg.IntOpt("shutdown_timeout", default=60, min=0, help="Seconds that a guest has to power itself off."),
-    cfg.IntOpt("concurrency", default=4, min=1, help="Actions that one agent works on at once."),
+    cfg.IntOpt("concurrency", default=4, min=1, help="Servers that one agent creates or rebuilds at once."),
 ]
 AGENT = [
     cfg.StrOpt(

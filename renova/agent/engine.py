@@ -8,7 +8,7 @@ world before it acts; what can't be read off the world are the action's two mark
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -22,6 +22,7 @@ from renova.db.tables import Action, Server
 
 log = logging.getLogger(__name__)
 Deed = Callable[[Work], Awaitable[None]]
+Tasks = Collection[TaskState]
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,21 @@ class Operation:
 
     `tasks`: the task_states under which it goes on; any other means that another action has taken over.
     `commit`, `fail`, `stuck`: what the server's row becomes when all steps are done, when all are undone,
-    and when an undo failed. Each returns False where another action has taken the server over.
+    and when an undo failed. Each is given `tasks` and returns False where the server is in none of them.
     `tidy` removes what is not needed any more; it is the last thing that happens, and only after a durable
     mark.
+    `interrupts`: it takes the server over from an action that is under way (the request has decided that it
+    may). `heavy`: it fetches, makes disks and waits for a boot, so that a host does only some at once.
     """
 
     tasks: frozenset[TaskState]
     steps: tuple[Step, ...]
-    commit: Callable[[AsyncSession, Action], Awaitable[bool]]
-    fail: Callable[[AsyncSession, Action, str], Awaitable[bool]]
-    stuck: Callable[[AsyncSession, Action, str], Awaitable[bool]]
+    commit: Callable[[AsyncSession, Action, Tasks], Awaitable[bool]]
+    fail: Callable[[AsyncSession, Action, Tasks, str], Awaitable[bool]]
+    stuck: Callable[[AsyncSession, Action, Tasks, str], Awaitable[bool]]
     tidy: Deed | None = None
+    interrupts: bool = False
+    heavy: bool = False
 
 
 async def carry_out(work: Work, operation: Operation) -> None:
@@ -86,29 +91,31 @@ async def _forward(work: Work, operation: Operation) -> None:
                 await actions.mark_failed(session, work.action, step.name, f"Error: {step.name}: {error}")
             return
     async with work.tools.sessions.begin() as session:
-        if not await operation.commit(session, work.action):
+        if not await operation.commit(session, work.action, operation.tasks):
             raise Interrupted
         await actions.mark_settled(session, work.action)
 
 
 async def _backward(work: Work, operation: Operation) -> None:
-    names = [step.name for step in operation.steps]
-    begun = operation.steps[: names.index(work.action.failed_step or names[-1]) + 1]
+    """Undo every step that has ever begun: after a kill, more may have been done than what failed now."""
+    async with work.tools.sessions() as session:
+        begun = await actions.events_of(session, work.action)
     end = operation.fail
     message = work.action.message or "Error"
-    for step in reversed(begun):
-        if step.undo is None:
+    for step in reversed(operation.steps):
+        if step.undo is None or step.name not in begun:
             continue
+        await _check_not_interrupted(work, operation)
         error = await _run(work, f"undo_{step.name}", step.undo)
         if error is not None:
-            # An undo that fails is a loud state of its own, and what is left is kept for whoever looks at it.
+            # A loud state of its own. Whichever system the server's row names is kept, and may be started.
             log.error("action %s: undo of %s failed: %s", work.action.id, step.name, error)
             end, message = operation.stuck, f"{message}; undo_{step.name}: {error}"
             break
     async with work.tools.sessions.begin() as session:
-        await end(session, work.action, message)
-        await actions.mark_settled(session, work.action)
-    work.action.message = message
+        if not await end(session, work.action, operation.tasks, message):
+            raise Interrupted
+        await actions.mark_settled(session, work.action, message)
 
 
 async def _run(work: Work, name: str, deed: Deed) -> str | None:
@@ -118,11 +125,7 @@ async def _run(work: Work, name: str, deed: Deed) -> str | None:
     error = trace = None
     try:
         await deed(work)
-    except (OperationalError, InterfaceError):
-        raise
-    except Interrupted:
-        async with work.tools.sessions.begin() as session:
-            await actions.finish_event(session, work.action, name, error="Another action has taken over.")
+    except (OperationalError, InterfaceError, Interrupted):
         raise
     except Exception as exception:
         log.exception("action %s (%s): %s failed", work.action.id, work.action.action, name)

@@ -10,7 +10,7 @@ from renova.db.tables import Action
 
 OPERATIONS: dict[str, Operation] = {
     "create": Operation(
-        tasks=frozenset(create.TASKS),
+        tasks=frozenset({TaskState.SCHEDULING}),
         steps=(
             Step("make_disks", steps.make_disks),
             Step("start_guest", steps.start, undo=steps.ensure_ended),
@@ -18,12 +18,13 @@ OPERATIONS: dict[str, Operation] = {
         commit=create.commit_create,
         fail=create.fail_create,
         stuck=create.fail_create,
+        heavy=True,
     ),
     "rebuild": Operation(
-        tasks=frozenset(rebuild.TASKS),
+        tasks=frozenset({TaskState.REBUILDING, TaskState.REBUILD_SPAWNING}),
         steps=(
             Step("fetch_image", steps.fetch_image),
-            Step("make_disks", steps.make_new_disks, undo=steps.remove_new_disks),
+            Step("make_disks", steps.make_new_disks),
             Step("stop_guest", steps.stop_old, undo=steps.start_old),
             Step("swap_generation", steps.swap, undo=steps.unswap),
             Step("start_guest", steps.start_new, undo=steps.end_new),
@@ -31,8 +32,9 @@ OPERATIONS: dict[str, Operation] = {
         ),
         commit=rebuild.commit_rebuild,
         fail=rebuild.fail_rebuild,
-        stuck=power.fail_power,
+        stuck=rebuild.stuck_rebuild,
         tidy=steps.tidy_generations,
+        heavy=True,
     ),
     "start": Operation(
         tasks=frozenset({TaskState.POWERING_ON}),
@@ -48,12 +50,21 @@ OPERATIONS: dict[str, Operation] = {
         fail=power.fail_power,
         stuck=power.fail_power,
     ),
+    # Both kinds of reboot end with a fresh QEMU, so that a hung one is no obstacle.
     "reboot": Operation(
-        tasks=frozenset({TaskState.REBOOTING, TaskState.REBOOTING_HARD}),
-        steps=(Step("reboot_guest", steps.reboot),),
+        tasks=frozenset({TaskState.REBOOTING}),
+        steps=(Step("stop_guest", steps.ensure_stopped), Step("start_guest", steps.start)),
         commit=power.commit_running,
         fail=power.fail_power,
         stuck=power.fail_power,
+    ),
+    "reboot_hard": Operation(
+        tasks=frozenset({TaskState.REBOOTING_HARD}),
+        steps=(Step("end_guest", steps.ensure_ended), Step("start_guest", steps.start)),
+        commit=power.commit_running,
+        fail=power.fail_power,
+        stuck=power.fail_power,
+        interrupts=True,
     ),
     "delete": Operation(
         tasks=frozenset({TaskState.DELETING}),
@@ -61,12 +72,12 @@ OPERATIONS: dict[str, Operation] = {
         commit=power.commit_deleted,
         fail=power.fail_power,
         stuck=power.fail_power,
+        interrupts=True,
     ),
 }
 
 
-def interrupts(action: Action) -> bool:
-    """Whether an action takes the server over from one that is under way (the request has already decided
-    that it may).
-    """
-    return action.action == "delete" or (action.action == "reboot" and bool(action.detail["hard"]))
+def operation_of(action: Action) -> Operation:
+    """A reboot is one action to its owner and two operations: only the hard one interrupts."""
+    hard = action.action == "reboot" and action.detail["hard"]
+    return OPERATIONS["reboot_hard" if hard else action.action]

@@ -19,7 +19,7 @@ from renova.agent.images import CachedBase
 from renova.agent.network import network_card, network_data
 from renova.agent.qemu.face import Machine
 from renova.agent.qemu.spec import MachineSpec
-from renova.agent.work import StepFailed, Work
+from renova.agent.work import Interrupted, StepFailed, Work
 from renova.compute import rebuild
 from renova.compute.generations import forget, numbers_of
 from renova.compute.states import VmState
@@ -40,26 +40,35 @@ FETCHED, PREPARED, STOPPED, SWAPPED, STARTED, ALIVE = 40, 50, 60, 65, 75, 95
 
 async def ensure_base(work: Work, generation: Generation) -> CachedBase:
     """The generation's base image, from the cache or fetched into it."""
-    shown_at = time.monotonic()
-    showing = asyncio.create_task(work.progress(1))
+    percent = 0
 
     def progress(done: int, total: int) -> None:
-        nonlocal shown_at, showing
-        if showing.done() and time.monotonic() - shown_at >= SHOW_INTERVAL:
-            shown_at = time.monotonic()
-            showing = asyncio.create_task(work.progress(1 + (FETCHED - 1) * done // max(total, 1)))
+        nonlocal percent
+        percent = 1 + (FETCHED - 1) * done // max(total, 1)
 
-    base = await work.unless_interrupted(
-        work.tools.images.ensure(
-            generation.image_id,
-            generation.digest,
-            generation.disk_format,
-            generation.size,
-            progress=progress,
+    async def show() -> None:
+        shown = 0
+        while True:
+            await asyncio.sleep(SHOW_INTERVAL)
+            if percent > shown:
+                await work.progress(percent)
+                shown = percent
+
+    showing = asyncio.create_task(show())
+    try:
+        return await work.unless_interrupted(
+            work.tools.images.ensure(
+                generation.image_id,
+                generation.digest,
+                generation.disk_format,
+                generation.size,
+                progress=progress,
+            )
         )
-    )
-    await showing
-    return base
+    finally:
+        showing.cancel()
+        # A database that is away is noticed by the step itself.
+        await asyncio.gather(showing, return_exceptions=True)
 
 
 async def ensure_disks(work: Work, number: int) -> None:
@@ -83,10 +92,6 @@ async def ensure_disks(work: Work, number: int) -> None:
             .values(prepared_at=datetime.now(UTC), virtual_size=size)
         )
     await work.progress(PREPARED)
-
-
-async def remove_disks(work: Work, number: int) -> None:
-    await in_thread(disks.remove, server_directory(work), number)
 
 
 def server_directory(work: Work) -> Path:
@@ -203,15 +208,15 @@ async def _settles(work: Work, machine: Machine) -> None:
 
 async def _unless_ended(machine: Machine, waiting: Coroutine[Any, Any, None]) -> None:
     task = asyncio.create_task(waiting)
-    # Whatever happens first; the future itself belongs to the machine and must not be cancelled.
-    machine.ended.add_done_callback(lambda _: task.cancel())
+    either: set[asyncio.Future[Any]] = {task, machine.ended}
     try:
-        await task
-    except asyncio.CancelledError:
-        task.cancel()
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if machine.ended.done():
-            raise StepFailed(f"the new system did not stay up: {machine.ended.result()}") from None
-        raise
+            raise StepFailed(f"the new system did not stay up: {machine.ended.result()}")
+        task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 # --- rebuild
@@ -230,10 +235,6 @@ async def make_new_disks(work: Work) -> None:
     await ensure_disks(work, work.action.detail["to"])
 
 
-async def remove_new_disks(work: Work) -> None:
-    await remove_disks(work, work.action.detail["to"])
-
-
 async def stop_old(work: Work) -> None:
     """Nothing to do when the new generation runs already: then the agent was killed after the swap."""
     machine = work.tools.hypervisor.get(work.action.server_id)
@@ -250,7 +251,8 @@ async def start_old(work: Work) -> None:
 
 async def swap(work: Work) -> None:
     async with work.tools.sessions.begin() as session:
-        await rebuild.swap(session, work.action)
+        if not await rebuild.swap(session, work.action):
+            raise Interrupted
     await work.progress(SWAPPED)
 
 
@@ -278,14 +280,18 @@ async def verify_new(work: Work) -> None:
 
 async def tidy_generations(work: Work) -> None:
     """What no longer has a use: after a success every generation but the new one and its predecessor, which
-    is kept for going back; after a failure the one that was being made.
+    is kept for going back; after a failure the one that was being made, unless an undo failed so early that
+    it is still the server's.
     """
     old, new = work.action.detail["from"], work.action.detail["to"]
     async with work.tools.sessions() as session:
         numbers = await numbers_of(session, work.action.server_id)
-    useless = [n for n in numbers if (n == new if work.action.failed_step else n < new and n != old)]
+    if work.action.failed_step:
+        useless = [n for n in numbers if n == new != await current_generation(work)]
+    else:
+        useless = [n for n in numbers if n < new and n != old]
     for number in useless:
-        await remove_disks(work, number)
+        await in_thread(disks.remove, server_directory(work), number)
     async with work.tools.sessions.begin() as session:
         await forget(session, work.action.server_id, useless)
 
@@ -303,16 +309,6 @@ async def make_disks(work: Work) -> None:
 
 async def start(work: Work) -> None:
     await ensure_started(work, await current_generation(work))
-
-
-async def reboot(work: Work) -> None:
-    """Soft: the guest is asked to go down first. Both end with a fresh QEMU, so that a hung one is no
-    obstacle.
-    """
-    if not work.action.detail["hard"]:
-        await ensure_stopped(work)
-    await ensure_ended(work)
-    await start(work)
 
 
 async def remove_everything(work: Work) -> None:

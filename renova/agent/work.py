@@ -62,7 +62,7 @@ class Work:
             await session.execute(
                 update(Server)
                 .where(Server.id == self.action.server_id, Server.progress < percent)
-                .values(progress=percent, updated_at=Server.updated_at)
+                .values(progress=percent)
             )
 
     async def unless_interrupted(self, waiting: Coroutine[Any, Any, T]) -> T:

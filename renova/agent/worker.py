@@ -10,10 +10,12 @@ import contextlib
 import fcntl
 import logging
 import platform
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import httpx
 import procrastinate
@@ -27,10 +29,10 @@ from renova import __version__, jobs
 from renova.agent import console
 from renova.agent.engine import carry_out
 from renova.agent.images import ImageCache
-from renova.agent.operations import OPERATIONS, interrupts
+from renova.agent.operations import operation_of
 from renova.agent.qemu.face import POWERED_OFF, Machine
 from renova.agent.qemu.hypervisor import QemuHypervisor
-from renova.agent.work import Tools, Work
+from renova.agent.work import Interrupted, Tools, Work
 from renova.clients.glance import Glance
 from renova.clients.keystone import Identity
 from renova.compute import actions, power
@@ -41,6 +43,7 @@ from renova.db.tables import Action, Server, Service
 from renova.errors import RenovaError
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 # Seconds between two sweeps for open actions, two reports, and two tries while the database is away.
 SWEEP, REPORT, AWAY = 30, 10, 2
 
@@ -59,8 +62,8 @@ class Worker:
         self._host: str = tools.conf.host
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._working: dict[str, Work] = {}
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._slots = asyncio.Semaphore(tools.conf.compute.concurrency)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._places = asyncio.Semaphore(tools.conf.compute.concurrency)
         self._noting: set[asyncio.Task[None]] = set()
         self._started_at = datetime.now(UTC)
 
@@ -79,36 +82,49 @@ class Worker:
         return self._tasks[action_id]
 
     async def _until_closed(self, action_id: str) -> None:
-        while True:
-            try:
-                return await self._perform(action_id)
-            except (OperationalError, InterfaceError) as error:
-                log.warning("action %s waits for the database: %s", action_id, error)
-            except Exception:
-                # An action stays open until it is closed properly: the next sweep takes it up again.
-                log.exception("action %s could not be carried on", action_id)
-                return None
-            await asyncio.sleep(AWAY)
+        try:
+            await _patiently(partial(self._perform, action_id))
+        except Exception:
+            # An action stays open until it is closed properly: the next sweep takes it up again.
+            log.exception("action %s could not be carried on", action_id)
 
     async def _perform(self, action_id: str) -> None:
         action = await self._open_action(action_id)
         if action is None:
             return
-        if interrupts(action) and (under_way := self._working.get(action.server_id)):
+        operation = operation_of(action)
+        if operation.interrupts and (under_way := self._working.get(action.server_id)):
             under_way.interrupted.set()
-        async with self._locks[action.server_id], self._slots:
+        async with self._lock(action.server_id):
             action = await self._open_action(action_id)
             if action is None:
                 return
-            work = Work(self._tools, action)
-            self._working[action.server_id] = work
+            work = self._working[action.server_id] = Work(self._tools, action)
             log.info("action %s: %s of server %s", action.id, action.action, action.server_id)
             try:
-                await carry_out(work, OPERATIONS[action.action])
+                async with self._place(work) if operation.heavy else contextlib.nullcontext():
+                    await carry_out(work, operation)
             finally:
                 del self._working[action.server_id]
             await self._note_if_ended(action.server_id)
         log.info("action %s: %s has ended: %s", action.id, action.action, action.message or "Success")
+
+    def _lock(self, server_id: str) -> asyncio.Lock:
+        """What makes the actions of one server take turns; it goes with the last who holds or awaits it."""
+        return self._locks.setdefault(server_id, asyncio.Lock())
+
+    @contextlib.asynccontextmanager
+    async def _place(self, work: Work) -> AsyncIterator[None]:
+        """One of the [compute] concurrency places. Who is interrupted while waiting needs none to end."""
+        try:
+            await work.unless_interrupted(self._places.acquire())
+        except Interrupted:
+            yield
+            return
+        try:
+            yield
+        finally:
+            self._places.release()
 
     async def _open_action(self, action_id: str) -> Action | None:
         async with self._tools.sessions() as session:
@@ -132,11 +148,11 @@ class Worker:
     async def _after_end(self, server_id: str) -> None:
         if server_id in self._working:
             return  # The action that is under way sees it, and looks again at its end.
-        async with self._locks[server_id]:
+        async with self._lock(server_id):
             await self._note_if_ended(server_id)
 
     async def _note_if_ended(self, server_id: str) -> None:
-        """Where a server should run and does not, its row says so and why."""
+        """Where a server should run and does not, its row says so and why, as soon as there is a database."""
         machine = self._tools.hypervisor.get(server_id)
         if machine is not None and not machine.ended.done():
             return
@@ -145,6 +161,9 @@ class Worker:
             reason = machine.ended.result()
             crashed = reason != POWERED_OFF
             await machine.quit()
+        await _patiently(partial(self._note_end, server_id, reason, crashed=crashed))
+
+    async def _note_end(self, server_id: str, reason: str, *, crashed: bool) -> None:
         async with self._tools.sessions.begin() as session:
             await power.note_end(session, server_id, reason, crashed=crashed)
 
@@ -173,6 +192,13 @@ class Worker:
             await self._note_if_ended(server_id)
 
     # --- the host
+
+    async def close(self) -> None:
+        """Let go of every action: it stays open, and the next agent goes on with it."""
+        tasks = [*self._tasks.values(), *self._noting]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def report(self) -> None:
         """Tell the API that this host lives, and where its own socket is."""
@@ -218,6 +244,7 @@ async def run(conf: cfg.ConfigOpts) -> None:
             hypervisor = QemuHypervisor(conf)
             stack.push_async_callback(hypervisor.close)
             worker = Worker(Tools(conf, sessions, hypervisor, images))
+            stack.push_async_callback(worker.close)
             app = jobs.make_app(conf.database.connection)
             app.task(name=jobs.RUN_ACTION)(worker.wake_up)
 
@@ -235,15 +262,20 @@ async def run(conf: cfg.ConfigOpts) -> None:
 
 
 async def _every(seconds: float, deed: Callable[[], Awaitable[object]]) -> None:
-    """Do it now and again and again. A database that is away is waited for."""
+    """Do it now and again and again."""
+    while True:
+        await _patiently(deed)
+        await asyncio.sleep(seconds)
+
+
+async def _patiently(deed: Callable[[], Awaitable[T]]) -> T:
+    """Do it, once more from its beginning whenever the database is away."""
     while True:
         try:
-            await deed()
+            return await deed()
         except (OperationalError, InterfaceError) as error:
-            log.warning("%s: the database is away: %s", deed.__name__, error)
-            await asyncio.sleep(AWAY)
-        else:
-            await asyncio.sleep(seconds)
+            log.warning("The database is away: %s", error)
+        await asyncio.sleep(AWAY)
 
 
 async def _listen(app: procrastinate.App, host: str) -> None:

@@ -83,6 +83,11 @@ async def open_actions(session: AsyncSession, host: str) -> list[str]:
     return list(rows)
 
 
+async def events_of(session: AsyncSession, action: Action) -> set[str]:
+    """Names of the steps that have ever begun."""
+    return set(await session.scalars(select(Event.name).where(Event.action_id == action.id)))
+
+
 async def start_event(session: AsyncSession, action: Action, name: str) -> None:
     """A step begins, or begins again after its agent was killed: then it keeps its first start."""
     event = insert(Event).values(action_id=action.id, name=name, host=action.host)
@@ -125,17 +130,25 @@ async def mark_failed(session: AsyncSession, action: Action, step: str, message:
     await _touch(session, action, failed_step=step, message=message)
 
 
-async def mark_settled(session: AsyncSession, action: Action) -> None:
+async def mark_settled(session: AsyncSession, action: Action, message: str | None = None) -> None:
     """The server's row says how the action ended. Only tidying is left, and nothing can fail the action any
     more.
     """
-    action.settled_at = datetime.now(UTC)
-    await _touch(session, action, settled_at=func.now())
+    action.settled_at, action.message = datetime.now(UTC), message
+    await _touch(session, action, settled_at=func.now(), message=message)
 
 
-async def finish_action(session: AsyncSession, action: Action, message: str | None = None) -> None:
-    """Close the action. A message says what went wrong; Nova shows the bare word `Error` there."""
-    action.finished_at = datetime.now(UTC)
+async def finish_action(session: AsyncSession, action: Action, message: str | None) -> None:
+    """Close the action. A message says what went wrong; Nova shows the bare word `Error` there.
+
+    A step that was begun and then given up, by this agent or by one that was killed, ends with it.
+    """
+    action.finished_at, action.message = datetime.now(UTC), message
+    await session.execute(
+        update(Event)
+        .where(Event.action_id == action.id, Event.finished_at.is_(None))
+        .values(finished_at=func.now(), result="Error", details=message)
+    )
     await _touch(session, action, finished_at=func.now(), message=message)
 
 

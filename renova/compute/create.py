@@ -3,6 +3,7 @@
 import re
 import secrets
 import string
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -18,8 +19,6 @@ from renova.compute.quotas import Limits
 from renova.compute.states import PowerState, TaskState, VmState
 from renova.db.tables import Action, Flavor, KeyPair, Server
 from renova.image import Image
-
-TASKS = (TaskState.SCHEDULING, TaskState.SPAWNING)
 
 
 @dataclass(frozen=True)
@@ -150,12 +149,12 @@ def flavor_of(flavor: Flavor) -> dict[str, Any]:
     }
 
 
-async def commit_create(session: AsyncSession, action: Action) -> bool:
+async def commit_create(session: AsyncSession, action: Action, tasks: Collection[TaskState]) -> bool:
     """The new server runs. False when it is being deleted meanwhile."""
     return await transitions.end(
         session,
         action.server_id,
-        TASKS,
+        tasks,
         vm_state=VmState.ACTIVE,
         power_state=PowerState.RUNNING,
         progress=100,
@@ -163,8 +162,10 @@ async def commit_create(session: AsyncSession, action: Action) -> bool:
     )
 
 
-async def fail_create(session: AsyncSession, action: Action, message: str) -> bool:
+async def fail_create(
+    session: AsyncSession, action: Action, tasks: Collection[TaskState], message: str
+) -> bool:
     """The server could not be built: it stays, in ERROR, so that its owner sees why."""
     return await transitions.end(
-        session, action.server_id, TASKS, vm_state=VmState.ERROR, fault=actions.fault_of(message)
+        session, action.server_id, tasks, vm_state=VmState.ERROR, fault=actions.fault_of(message)
     )

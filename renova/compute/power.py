@@ -1,5 +1,8 @@
 """Start, stop, reboot, delete: what the request writes and what the agent writes at the end."""
 
+from collections.abc import Collection
+from typing import Any
+
 import procrastinate
 from sqlalchemy import delete, func, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -34,42 +37,43 @@ async def begin_delete(
     """Deleting interrupts what is under way. A second delete of the same server is accepted and changes
     nothing.
     """
+    await transitions.lock(session, server)
     if server.task_state == TaskState.DELETING:
         return
     await transitions.begin(session, caller, server, TRANSITIONS["delete"], progress=0)
     await actions.open_action(session, jobs, caller, server, "delete")
 
 
-async def commit_running(session: AsyncSession, action: Action) -> bool:
+async def commit_running(session: AsyncSession, action: Action, tasks: Collection[TaskState]) -> bool:
     """The server runs (start, reboot)."""
     return await transitions.end(
         session,
         action.server_id,
-        (TaskState.POWERING_ON, TaskState.REBOOTING, TaskState.REBOOTING_HARD),
+        tasks,
         vm_state=VmState.ACTIVE,
         power_state=PowerState.RUNNING,
     )
 
 
-async def commit_stopped(session: AsyncSession, action: Action) -> bool:
+async def commit_stopped(session: AsyncSession, action: Action, tasks: Collection[TaskState]) -> bool:
     """The server is off and has no QEMU process."""
     return await transitions.end(
         session,
         action.server_id,
-        (TaskState.POWERING_OFF,),
+        tasks,
         vm_state=VmState.STOPPED,
         power_state=PowerState.SHUTDOWN,
     )
 
 
-async def commit_deleted(session: AsyncSession, action: Action) -> bool:
+async def commit_deleted(session: AsyncSession, action: Action, tasks: Collection[TaskState]) -> bool:
     """The row stays, for os-instance-actions and changes-since; what it held is free again."""
     await session.execute(delete(Port).where(Port.server_id == action.server_id))
     await session.execute(delete(Generation).where(Generation.server_id == action.server_id))
     return await transitions.end(
         session,
         action.server_id,
-        (TaskState.DELETING,),
+        tasks,
         vm_state=VmState.DELETED,
         power_state=PowerState.NOSTATE,
         deleted_at=func.now(),
@@ -77,41 +81,41 @@ async def commit_deleted(session: AsyncSession, action: Action) -> bool:
     )
 
 
-async def fail_start(session: AsyncSession, action: Action, message: str) -> bool:
+async def fail_start(
+    session: AsyncSession, action: Action, tasks: Collection[TaskState], message: str
+) -> bool:
     """The server could not be started: it is still off, and `fault` says why."""
     return await transitions.end(
         session,
         action.server_id,
-        (TaskState.POWERING_ON,),
+        tasks,
         vm_state=VmState.STOPPED,
         fault=actions.fault_of(message),
     )
 
 
-async def fail_power(session: AsyncSession, action: Action, message: str) -> bool:
+async def fail_power(
+    session: AsyncSession, action: Action, tasks: Collection[TaskState], message: str
+) -> bool:
     """The agent could not do it, and what runs now is not sure: ERROR, from where delete and hard reboot go
     on.
     """
     return await transitions.end(
-        session, action.server_id, tuple(TaskState), vm_state=VmState.ERROR, fault=actions.fault_of(message)
+        session, action.server_id, tasks, vm_state=VmState.ERROR, fault=actions.fault_of(message)
     )
 
 
-async def note_end(session: AsyncSession, server_id: str, reason: str, *, crashed: bool) -> bool:
+async def note_end(session: AsyncSession, server_id: str, reason: str, *, crashed: bool) -> None:
     """A guest ended that nobody had asked to end: SHUTOFF, as Nova's power sync does, and why in `fault`.
 
-    A guest that powered itself off has done nothing wrong, so only a crash leaves a fault. Where a task is
+    A guest that powered itself off has done nothing wrong, so only a crash changes the fault. Where a task is
     under way, its action decides what becomes of the server.
     """
-    noted = await session.scalar(
+    values: dict[str, Any] = {"power_state": PowerState.SHUTDOWN}
+    if crashed:
+        values = {"power_state": PowerState.CRASHED, "fault": actions.fault_of(reason)}
+    await session.execute(
         update(Server)
         .where(Server.id == server_id, Server.vm_state == VmState.ACTIVE, Server.task_state.is_(None))
-        .values(
-            vm_state=VmState.STOPPED,
-            power_state=PowerState.CRASHED if crashed else PowerState.SHUTDOWN,
-            fault=actions.fault_of(reason) if crashed else None,
-            updated_at=func.now(),
-        )
-        .returning(Server.id)
+        .values(vm_state=VmState.STOPPED, updated_at=func.now(), **values)
     )
-    return noted is not None

@@ -2,14 +2,15 @@
 
 The request takes the requested values into the server's row at once (Nova's contract: name filters must find
 them) and keeps the earlier ones in the row of the generation that runs. The one commit that can't be taken
-back by forgetting it is `swap`, and `restore` undoes even that.
+back by forgetting it is `swap`, and `unswap` undoes even that.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import procrastinate
-from sqlalchemy import func, select, update
+from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute import actions, generations, transitions
@@ -18,8 +19,6 @@ from renova.compute.states import REBUILD_SOURCES, TRANSITIONS, PowerState, Task
 from renova.db.tables import Action, Generation, KeyPair, Server
 from renova.errors import Conflict
 from renova.image import Image
-
-TASKS = (TaskState.REBUILDING, TaskState.REBUILD_SPAWNING)
 
 
 class PrepaidServer(Conflict):
@@ -95,9 +94,8 @@ async def begin_rebuild(
 
     Raises ServerNotFound, ServerLocked, ServerBusy, PrepaidServer (the seed page); then nothing is changed.
     """
-    # Both are read under the row's lock: `begin` below must see the same row.
-    await session.execute(select(Server.id).where(Server.id == server.id).with_for_update())
-    await session.refresh(server)
+    # `begin` below must see the same row.
+    await transitions.lock(session, server)
     check_rebuild(caller, server, profile)
     earlier = generations.system_of(server)
     vm_state = server.vm_state
@@ -123,13 +121,21 @@ async def begin_rebuild(
     await actions.open_action(session, jobs, caller, server, "rebuild", detail)
 
 
-async def swap(session: AsyncSession, action: Action) -> None:
-    """The point of no return: what runs from here on is generation n+1. Done again, it changes nothing."""
-    await session.execute(
+async def swap(session: AsyncSession, action: Action) -> bool:
+    """The point of no return: what runs from here on is generation n+1. Done again, it changes nothing.
+
+    False when the server is being deleted meanwhile.
+    """
+    swapped = await session.scalar(
         update(Server)
-        .where(Server.id == action.server_id, Server.generation == action.detail["from"])
+        .where(
+            Server.id == action.server_id,
+            Server.task_state.in_((TaskState.REBUILDING, TaskState.REBUILD_SPAWNING)),
+        )
         .values(generation=action.detail["to"], task_state=TaskState.REBUILD_SPAWNING)
+        .returning(Server.id)
     )
+    return swapped is not None
 
 
 async def unswap(session: AsyncSession, action: Action) -> None:
@@ -141,13 +147,13 @@ async def unswap(session: AsyncSession, action: Action) -> None:
     )
 
 
-async def commit_rebuild(session: AsyncSession, action: Action) -> bool:
+async def commit_rebuild(session: AsyncSession, action: Action, tasks: Collection[TaskState]) -> bool:
     """The new OS is the server's. False when the server is being deleted meanwhile."""
     running = action.detail["vm_state"] != VmState.STOPPED
     return await transitions.end(
         session,
         action.server_id,
-        TASKS,
+        tasks,
         vm_state=VmState.ACTIVE if running else VmState.STOPPED,
         power_state=PowerState.RUNNING if running else PowerState.SHUTDOWN,
         progress=100,
@@ -155,24 +161,40 @@ async def commit_rebuild(session: AsyncSession, action: Action) -> bool:
     )
 
 
-async def fail_rebuild(session: AsyncSession, action: Action, message: str) -> bool:
+async def fail_rebuild(
+    session: AsyncSession, action: Action, tasks: Collection[TaskState], message: str
+) -> bool:
     """The old OS is the server's again, with its name, image, key and metadata; `fault` says that it is a
     restore.
     """
-    server = await session.get(Server, action.server_id, populate_existing=True, with_for_update=True)
-    if server is None or server.task_state not in TASKS:
-        return False
-    old = await generations.get_generation(session, server.id, action.detail["from"])
-    new = await generations.get_generation(session, server.id, action.detail["to"])
-    generations.put_back(server, new, old)
-    await session.flush()
-    running = action.detail["vm_state"] == VmState.ACTIVE
+    await _put_back(session, action)
+    running = action.detail["vm_state"] != VmState.STOPPED
     return await transitions.end(
         session,
-        server.id,
-        TASKS,
+        action.server_id,
+        tasks,
         vm_state=action.detail["vm_state"],
         power_state=PowerState.RUNNING if running else PowerState.SHUTDOWN,
         progress=100,
         fault=actions.fault_of(message),
     )
+
+
+async def stuck_rebuild(
+    session: AsyncSession, action: Action, tasks: Collection[TaskState], message: str
+) -> bool:
+    """An undo failed: ERROR, from where a hard reboot starts whichever OS is the server's now."""
+    await _put_back(session, action)
+    return await transitions.end(
+        session, action.server_id, tasks, vm_state=VmState.ERROR, fault=actions.fault_of(message)
+    )
+
+
+async def _put_back(session: AsyncSession, action: Action) -> None:
+    """The old OS's values, if it is the server's (again)."""
+    server = await session.get(Server, action.server_id, populate_existing=True, with_for_update=True)
+    if server is not None and server.generation == action.detail["from"]:
+        old = await generations.get_generation(session, server.id, action.detail["from"])
+        new = await generations.get_generation(session, server.id, action.detail["to"])
+        generations.put_back(server, new, old)
+        await session.flush()

@@ -7,13 +7,19 @@ believed later.
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import func, or_, true, update
+from sqlalchemy import func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute.caller import Caller
 from renova.compute.states import TaskState, Transition, VmState
 from renova.db.tables import Server
 from renova.errors import ServerBusy, ServerLocked, ServerNotFound
+
+
+async def lock(session: AsyncSession, server: Server) -> None:
+    """Wait for whoever is changing the row, and read it again."""
+    await session.execute(select(Server.id).where(Server.id == server.id).with_for_update())
+    await session.refresh(server)
 
 
 async def begin(
