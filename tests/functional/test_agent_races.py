@@ -240,6 +240,33 @@ async def test_an_agent_that_is_told_to_end_leaves_its_actions_to_the_next(world
     await world.assert_new()
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_rebuild_waits_for_a_database_that_is_away(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str, moment: str
+) -> None:
+    """It is neither failed nor undone, and goes on in the same agent."""
+    monkeypatch.setattr(agent_worker, "AWAY", 0.05)
+    away = [OperationalError("SELECT", {}, Exception("the database is away"))] * 2
+
+    def wrap(do: Deed) -> Deed:
+        async def deed(work: Work) -> None:
+            if moment == "after":
+                await do(work)
+            if away:
+                raise away.pop()
+            await do(work)
+
+        return deed
+
+    monkeypatch.setitem(
+        operations.OPERATIONS, "rebuild", with_step(operations.OPERATIONS["rebuild"], step, wrap)
+    )
+    await world.ask_rebuild()
+    await world.work()
+    await world.assert_new()
+
+
 async def test_a_guest_that_ends_while_the_database_is_away_is_noted_when_it_is_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,7 +76,9 @@ class RunDirectory:
             try:
                 visitor.connect(str(self.socket(SERIAL)))
             except BlockingIOError:  # QEMU hangs: it has accepted none of the visitors before.
-                return int(self.pid.read_text())
+                with suppress(OSError, ValueError):
+                    return int(self.pid.read_text())
+                return None
             except OSError:
                 return None
             credentials = visitor.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, 3 * INT)
