@@ -14,7 +14,7 @@ from renova.api.schemas.server_actions import (
 )
 from renova.api.servers import found
 from renova.clients import agent as agents
-from renova.compute import hosts, locks, power, servers
+from renova.compute import hosts, locks, power, transitions
 from renova.errors import Unavailable
 
 routes = Routes()
@@ -65,7 +65,7 @@ async def unlock(call: Call) -> Answer:
     call.parse(UnlockServer)
     async with call.transaction() as session:
         server = await found(call, session, LOCK_SERVER + "unlock")
-        await servers.hold(session, server)
+        await transitions.lock(session, server)
         if locks.is_anothers(call.caller, server):
             call.can(UNLOCK_OVERRIDE, project_id=server.project_id)
         await locks.unlock(session, call.caller, server)

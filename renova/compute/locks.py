@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from renova.compute import actions
+from renova.compute import actions, transitions
 from renova.compute.caller import Caller
-from renova.compute.servers import hold
 from renova.db.tables import Server
 
 OWNER, ADMIN = "owner", "admin"
@@ -27,7 +26,7 @@ def is_anothers(caller: Caller, server: Server) -> bool:
 
 async def lock(session: AsyncSession, caller: Caller, server: Server) -> None:
     """An owner's lock changes nothing where there is one; an admin's takes its place."""
-    await hold(session, server)
+    await transitions.lock(session, server)
     kind = _kind(caller, server)
     if server.locked_by is not None and kind == OWNER:
         return
@@ -35,7 +34,7 @@ async def lock(session: AsyncSession, caller: Caller, server: Server) -> None:
 
 
 async def unlock(session: AsyncSession, caller: Caller, server: Server) -> None:
-    """For a server that is held (`servers.hold`) since the caller was found to be allowed to."""
+    """For a server whose row is kept (`transitions.lock`) since the caller was found to be allowed to."""
     await _set(session, caller, server, None)
 
 

@@ -10,9 +10,9 @@ from typing import Self
 from oslo_config import cfg
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from renova.compute import transitions
 from renova.compute.caller import Caller
 from renova.compute.quotas import UNLIMITED, Limits
-from renova.compute.servers import hold
 from renova.compute.states import VmState
 from renova.db.tables import Server
 from renova.errors import Forbidden, Invalid, NotFound, ServerBusy, ServerLocked
@@ -118,7 +118,7 @@ def _check_number(rules: Rules, metadata: dict[str, str]) -> None:
 
 async def _lock(session: AsyncSession, caller: Caller, server: Server, action: str) -> None:
     """As in Nova a task that is under way is no hindrance: what a client writes while a rebuild runs wins."""
-    await hold(session, server)
+    await transitions.lock(session, server)  # Two clients that each add an item must not lose one.
     if server.locked_by is not None and not caller.is_admin:
         raise ServerLocked(server.id)
     if server.vm_state not in _CHANGEABLE:

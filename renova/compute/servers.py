@@ -129,16 +129,6 @@ async def find_server(
     return server
 
 
-async def hold(session: AsyncSession, server: Server) -> None:
-    """Read the row again and keep others from changing it until the transaction ends, so that two clients
-    that each add an item don't lose one. Raises ServerNotFound where it was deleted meanwhile.
-    """
-    statement = select(Server).where(Server.id == server.id).with_for_update()
-    await session.execute(statement.execution_options(populate_existing=True))
-    if server.deleted_at is not None:
-        raise ServerNotFound(server.id)
-
-
 async def list_servers(
     session: AsyncSession, caller: Caller, filters: ServerFilters, page: Page
 ) -> list[Server]:

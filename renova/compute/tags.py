@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from renova.compute.servers import hold
+from renova.compute import transitions
 from renova.compute.states import VmState
 from renova.db.tables import Server
 from renova.errors import Invalid, NotFound, ServerBusy
@@ -54,6 +54,6 @@ async def remove(session: AsyncSession, server: Server, tag: str) -> None:
 
 
 async def _lock(session: AsyncSession, server: Server, action: str) -> None:
-    await hold(session, server)
+    await transitions.lock(session, server)  # Two clients that each add a tag must not lose one.
     if server.vm_state not in _CHANGEABLE:
         raise ServerBusy(server.id, action, "vm_state", server.vm_state)

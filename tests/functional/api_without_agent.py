@@ -11,7 +11,7 @@ from uuid import uuid4
 import httpx
 from sqlalchemy import select, text
 
-from renova.compute import create, power, rebuild
+from renova.agent.operations import operation_of
 from renova.compute.hosts import AGENT
 from renova.db.session import Sessions, make_engine, make_sessions
 from renova.db.tables import Action, KeyPair, Service
@@ -21,14 +21,6 @@ from tests.sample_images import MIB, qcow2
 
 HOST = "host-1"
 TABLES = ("servers", "generations", "ports", "actions", "events", "key_pairs", "procrastinate_jobs")
-COMMIT = {
-    "create": create.commit_create,
-    "start": power.commit_running,
-    "reboot": power.commit_running,
-    "stop": power.commit_stopped,
-    "delete": power.commit_deleted,
-    "rebuild": rebuild.commit_rebuild,
-}
 
 
 class Api:
@@ -91,7 +83,8 @@ class Api:
                 select(Action).where(Action.server_id == server_id, Action.finished_at.is_(None))
             )
             assert action is not None
-            assert await COMMIT[action.action](session, action)
+            operation = operation_of(action)
+            assert await operation.commit(session, action, operation.tasks)
             action.finished_at = datetime.now(UTC)
 
     async def set(self, server_id: str, **columns: str | None) -> None:
