@@ -63,13 +63,13 @@ class Forbidden(RenovaError):
 
 
 class QuotaExceeded(Forbidden):
-    """Quota exceeded, too many servers."""
+    """Quota exceeded, too many servers. Each argument lists what there is to say of every quota exceeded."""
 
-    def __init__(self, resource: str, requested: int, used: int, allowed: int) -> None:
+    def __init__(self, resources: str, requested: str, used: str, allowed: str) -> None:
         # Nova's own sentence (TooManyInstances); clients match on it.
         super().__init__(
-            f"Quota exceeded for {resource}: Requested {requested}, "
-            f"but already used {used} of {allowed} {resource}"
+            f"Quota exceeded for {resources}: Requested {requested}, "
+            f"but already used {used} of {allowed} {resources}"
         )
 
 

@@ -106,8 +106,8 @@ class Query(Request):
     closed_since: ClassVar[Version] = Version(2, 75)
 
     @classmethod
-    def read(cls, items: list[tuple[str, str]], version: Version) -> Self:
-        """Raises pydantic.ValidationError."""
+    def values(cls, items: list[tuple[str, str]], version: Version) -> dict[str, Any]:
+        """What a query string says, by parameter: a body for `read`."""
         values: dict[str, Any] = {}
         fields = cls.fields_at(version)
         for name, value in items:
@@ -115,6 +115,11 @@ class Query(Request):
                 values.setdefault(name, []).append(value)
             else:
                 values[name] = value
+        return values
+
+    @classmethod
+    def read(cls, values: dict[str, Any], version: Version) -> Self:
+        """Raises pydantic.ValidationError."""
         return cls.parse(values, version, legacy=version < cls.closed_since)
 
 

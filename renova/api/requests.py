@@ -66,12 +66,11 @@ class Call:
         """The query string as `model`. Raises Invalid (400)."""
         if any("\0" in value for _, value in self.query_items):
             raise Invalid("A query parameter has a NUL in it.")
+        values = model.values(self.query_items, self.version)
         try:
-            return model.read(self.query_items, self.version)
+            return model.read(values, self.version)
         except ValidationError as error:
-            raise Invalid(
-                sentence(error, dict(self.query_items), model.json_names(), of="query parameters")
-            ) from error
+            raise Invalid(sentence(error, values, model.json_names(), of="query parameters")) from error
 
     def can(self, rule: str, *, project_id: str | None = None, user_id: str | None = None) -> None:
         """Raises Forbidden (403) unless the caller may do this to what that project or user owns.

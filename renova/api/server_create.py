@@ -1,7 +1,5 @@
 """`POST /servers`."""
 
-from urllib.parse import urlsplit
-
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.api import passwords
@@ -11,6 +9,7 @@ from renova.api.policies import SERVERS
 from renova.api.requests import Answer, Call, Routes
 from renova.api.schemas.servers import CreateServer, File, RequestedNetwork
 from renova.api.schemas.servers import NewServer as Asked
+from renova.api.schemas.types import last_part
 from renova.api.views import servers as views
 from renova.api.views.servers import Sight
 from renova.compute import create as compute
@@ -169,7 +168,7 @@ async def _card(call: Call, session: AsyncSession, asked: Asked) -> RequestedNet
 
 async def _flavor(call: Call, session: AsyncSession, asked: Asked) -> Flavor:
     """By id, or by a URL that ends in it."""
-    flavor_id = urlsplit(str(asked.flavor_ref)).path.split("/")[-1]
+    flavor_id = last_part(str(asked.flavor_ref))
     try:
         flavor = await flavors.find_flavor(session, flavor_id, call.caller)
     except FlavorNotFound as error:

@@ -65,23 +65,27 @@ async def check_and_reserve(
 ) -> int:
     """How many servers of `cores` and `ram` (MiB) the caller's project may add: `minimum` up to `maximum`.
 
-    The place is kept until the transaction ends. Raises QuotaExceeded, naming the first quota in Nova's order
-    that not even `minimum` servers fit into.
+    The place is kept until the transaction ends. Raises QuotaExceeded where not even `minimum` fit, naming
+    every quota that `maximum` would exceed, as Nova does.
     """
     await lock_owner(session, caller.project_id)
     used = await usage_of(session, caller.project_id)
     count = maximum
-    for resource, each, taken, allowed in (
-        ("cores", cores, used.cores, limits.cores),
-        ("instances", 1, used.instances, limits.instances),
-        ("ram", ram, used.ram, limits.ram),
+    overs = []
+    instances = str(maximum) if minimum == maximum else f"{minimum}-{maximum}"
+    for resource, each, requested, taken, allowed in (
+        ("cores", cores, str(maximum * cores), used.cores, limits.cores),
+        ("instances", 1, instances, used.instances, limits.instances),
+        ("ram", ram, str(maximum * ram), used.ram, limits.ram),
     ):
         if allowed == UNLIMITED or each == 0:
             continue
         fitting = max(allowed - taken, 0) // each
-        if fitting < minimum:
-            raise QuotaExceeded(resource, minimum * each, taken, allowed)
+        if fitting < maximum:
+            overs.append((resource, requested, str(taken), str(allowed)))
         count = min(count, fitting)
+    if count < minimum:
+        raise QuotaExceeded(*(", ".join(column) for column in zip(*overs, strict=True)))
     return count
 
 

@@ -124,6 +124,9 @@ async def test_as_many_as_fit_are_allowed(sessions: Sessions) -> None:
         message = "Quota exceeded for cores: Requested 9, but already used 2 of 8 cores"
         with pytest.raises(QuotaExceeded, match=message):
             await check_and_reserve(session, LIMITS, CALLER, minimum=3, maximum=3, **reserve)
+        message = "cores, instances: Requested 27, 3-9, but already used 2, 1 of 8, 5 cores, instances"
+        with pytest.raises(QuotaExceeded, match=message):
+            await check_and_reserve(session, LIMITS, CALLER, minimum=3, maximum=9, cores=3, ram=1)
         with pytest.raises(QuotaExceeded, match="for ram: Requested 701, but already used 300 of 1000 ram"):
             await check_and_reserve(session, LIMITS, CALLER, minimum=1, maximum=1, cores=1, ram=701)
 

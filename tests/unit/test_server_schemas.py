@@ -132,6 +132,7 @@ def test_create_refuses(fields: dict[str, Any]) -> None:
         {"config_drive": "True"},
         {"metadata": {"My Server Name": "", "a:b.c_d-e": "v" * 255}},
         {"user_data": ""},
+        {"user_data": "aGkg\ndGhlcmU=\n"},
         {"networks": [{"uuid": NETWORK, "fixed_ip": "10.0.0.7"}, {"port": None}]},
         {"security_groups": [{"name": "default"}]},
         {"accessIPv4": "1.2.3.4", "accessIPv6": "80fe::"},

@@ -7,7 +7,7 @@ from pydantic import StringConstraints
 from renova.api.marked import Query, Request
 from renova.api.microversions import since
 from renova.api.schemas.sent import Sent
-from renova.api.schemas.types import Name, NonNegativeInteger, Paged
+from renova.api.schemas.types import Limit, Name, Paged
 
 KeyPairName = Annotated[Name, StringConstraints(pattern=r"^[_\- a-zA-Z0-9]+$")]
 
@@ -32,5 +32,5 @@ class OfUser(Query):
 
 
 class ListKeyPairs(Paged, OfUser):
-    limit: Annotated[NonNegativeInteger | None, since("2.35")] = None
+    limit: Annotated[Limit | None, since("2.35")] = None
     marker: Annotated[str | None, since("2.35")] = None

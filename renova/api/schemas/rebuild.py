@@ -4,7 +4,6 @@ Sources: Nova's API reference, "Rebuild Server", and its JSON schemas of 2.1 to 
 """
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field
 
@@ -12,7 +11,17 @@ from renova.api.marked import Request
 from renova.api.microversions import since, until
 from renova.api.schemas.sent import Sent
 from renova.api.schemas.servers import DiskConfig, File
-from renova.api.schemas.types import Base64, Boolean, Description, Ipv4, Ipv6, Metadata, Name, Uuid
+from renova.api.schemas.types import (
+    Base64,
+    Boolean,
+    Description,
+    Ipv4,
+    Ipv6,
+    Metadata,
+    Name,
+    Uuid,
+    last_part,
+)
 
 
 class Rebuild(Request):
@@ -35,7 +44,7 @@ class Rebuild(Request):
 
 def _image_id_of_url(reference: object) -> object:
     """The seed page allows an image's URL, as Glance's bookmarks are; its last part is the id."""
-    return urlsplit(reference).path.rsplit("/", 1)[-1] if isinstance(reference, str) else reference
+    return last_part(reference) if isinstance(reference, str) else reference
 
 
 class NoaRebuild(Rebuild):

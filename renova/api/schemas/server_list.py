@@ -11,7 +11,7 @@ from oslo_utils import timeutils
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from renova.api.microversions import since
-from renova.api.schemas.types import Paged, wrong
+from renova.api.schemas.types import Paged, one_of, wrong
 from renova.compute.servers import SORT_COLUMNS
 
 # Nova drops these without a word, as keys that it took before it looked. Those of the last line are its own
@@ -51,12 +51,6 @@ def _time(value: str) -> datetime:
         raise wrong("{value!r} is not a 'date-time'", value=value) from None
 
 
-def _sort_key(value: str) -> str:
-    if value not in SORT_COLUMNS.keys() | IGNORED_SORT_KEYS:
-        raise wrong("{value!r} is not a key that servers are sorted by", value=value)
-    return value
-
-
 Regex = Annotated[str, AfterValidator(_regex)]
 Time = Annotated[datetime, BeforeValidator(_time)]
 
@@ -64,7 +58,9 @@ Time = Annotated[datetime, BeforeValidator(_time)]
 class ListServers(Paged):
     """The parameters of GET /servers and GET /servers/detail."""
 
-    sort_key: list[Annotated[str, AfterValidator(_sort_key)]] = Field(default_factory=list)
+    sort_key: list[Annotated[str, one_of(SORT_COLUMNS.keys() | IGNORED_SORT_KEYS)]] = Field(
+        default_factory=list
+    )
     sort_dir: list[str] = Field(default_factory=list)
     status: list[str] = Field(default_factory=list)
     name: Regex | None = None

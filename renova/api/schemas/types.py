@@ -8,6 +8,7 @@ import unicodedata
 import uuid
 from collections.abc import Iterable
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -67,18 +68,22 @@ Boolean = Annotated[bool, BeforeValidator(_boolean)]
 
 
 def _integer(value: Any) -> int:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]+", value, re.ASCII) and len(value) < 20:
-        return int(value)
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+", value, re.ASCII):
+        # Twenty digits are too many for everything; Python refuses to read some thousands of them.
+        return int(value.lstrip("0")[:20] or "0")
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str):
-        raise wrong("{value!r} does not match '^[0-9]*$'", value=value)
+        fault = "does not match '^[0-9]*$'" if value else "is too short"
+        raise wrong("{value!r} {fault}", value=value, fault=fault)
     raise wrong("{value!r} is not of type 'integer', 'string'", value=value)
 
 
 MAX_INTEGER = 0x7FFFFFFF  # What the database's integer columns hold.
 PositiveInteger = Annotated[int, BeforeValidator(_integer), Field(ge=1, le=MAX_INTEGER)]
 NonNegativeInteger = Annotated[int, BeforeValidator(_integer), Field(ge=0, le=MAX_INTEGER)]
+# As large as a client likes: no page is longer than the operator allows.
+Limit = Annotated[int, BeforeValidator(_integer), Field(ge=0)]
 
 
 def _uuid(value: str) -> str:
@@ -91,6 +96,14 @@ def _uuid(value: str) -> str:
 Uuid = Annotated[str, AfterValidator(_uuid)]
 
 
+def last_part(reference: str) -> str:
+    """The id of an image or a flavor, of a URL that ends in it."""
+    try:
+        return urlsplit(reference).path.rsplit("/", 1)[-1]
+    except ValueError:
+        return reference  # No URL, and no id either: what looks for it says so.
+
+
 def _ipv4(value: str) -> str:
     try:
         return str(ipaddress.IPv4Address(value))
@@ -100,9 +113,11 @@ def _ipv4(value: str) -> str:
 
 def _ipv6(value: str) -> str:
     try:
-        return str(ipaddress.IPv6Address(value))
+        if "%" not in value:  # A zone means something on one host only.
+            return str(ipaddress.IPv6Address(value))
     except ValueError:
-        raise wrong("{value!r} is not a 'ipv6'", value=value) from None
+        pass
+    raise wrong("{value!r} is not a 'ipv6'", value=value)
 
 
 Ipv4 = Annotated[str, AfterValidator(_ipv4)]
@@ -110,8 +125,9 @@ Ipv6 = Annotated[str, AfterValidator(_ipv6)]
 
 
 def _base64(value: str) -> str:
+    """With line ends, as MIME and the command `base64` write it."""
     try:
-        base64.b64decode(value, validate=True)
+        base64.b64decode("".join(value.split()), validate=True)
     except (binascii.Error, ValueError):
         raise wrong("{value!r} is not a 'base64'", value=value) from None
     return value
@@ -139,7 +155,7 @@ Metadata = Annotated[dict[str, Annotated[str, StringConstraints(max_length=255)]
 class Paged(Query):
     """A list that comes in pages."""
 
-    limit: NonNegativeInteger | None = None
+    limit: Limit | None = None
     marker: str | None = None
 
 
