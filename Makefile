@@ -36,7 +36,7 @@ down: $(SET_UP)
 	@$(BIN)/renova down $(CLOUD)
 
 test: $(SET_UP)
-	@$(BIN)/pytest -n auto --dist loadgroup $(TESTS)
+	@$(BIN)/pytest -n auto --dist worksteal $(TESTS)
 
 lint: $(SET_UP)
 	@$(BIN)/ruff check
