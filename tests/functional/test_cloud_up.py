@@ -1,4 +1,4 @@
-"""The life of one `renova up`: made, killed in parts, stopped, started again; in this order, on one state."""
+"""The life of one `renova up`: made, killed in parts, killed whole, stopped, brought up to date."""
 
 import contextlib
 import os
@@ -17,7 +17,6 @@ from renova.cloud.state import State
 from tests.functional.shared_cloud import LOCAL, RENOVA, free_port_offset, start_up, wait_until_ready
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.xdist_group("a cloud of their own")
 SERVICES = ("postgres", "keystone", "glance", "api", "agent")
 
 
@@ -30,10 +29,14 @@ class Own:
         (self.state.path / "local").mkdir(parents=True)
         self.state.path.chmod(0o711)
         (self.state.path / "local" / "keystone.conf").write_text(LOCAL["keystone"])
+        self.start()
 
     def start(self) -> None:
         self.process = start_up(self.state.path, self.state.port_offset, self.log)
         wait_until_ready(self.state.path, self.process, self.log)
+
+    def runs(self) -> bool:
+        return self.process.poll() is None
 
     def stop(self) -> int:
         self.process.terminate()
@@ -49,15 +52,22 @@ class Own:
 
 
 @pytest.fixture(scope="module")
-def own() -> Iterator[Own]:
+def made() -> Iterator[Own]:
     home = Path(tempfile.mkdtemp(prefix="renova-"))
     home.chmod(0o711)
-    own = Own(home)
-    own.start()
-    yield own
-    if own.process.poll() is None:
-        own.stop()
+    made = Own(home)
+    yield made
+    if made.runs():
+        made.stop()
     shutil.rmtree(home)
+
+
+@pytest.fixture
+def own(made: Own) -> Own:
+    """One that runs, whatever the test before has done to it."""
+    if not made.runs():
+        made.start()
+    return made
 
 
 def test_the_first_start_makes_everything_private(own: Own) -> None:
@@ -122,18 +132,15 @@ def test_up_that_is_killed_does_not_block_the_next(own: Own) -> None:
     assert not any(_lives(pid) for pid in before.values())
 
 
-def test_sigterm_ends_every_service_and_says_so_with_success(own: Own) -> None:
+def test_sigterm_ends_every_service_and_the_next_start_makes_nothing_again(own: Own) -> None:
+    passwords = {file.name: file.read_text() for file in (own.state.path / "secrets").iterdir()}
     before = [own.pid(service) for service in SERVICES]
     assert own.stop() == 0
     assert not own.state.ready.exists()
     assert not any(_lives(pid) for pid in before)
     assert not list(own.state.path.glob("*.pid"))
     assert not own.state.run_path.exists()
-
-
-def test_the_next_start_makes_nothing_again(own: Own) -> None:
     own.log.write_text("")
-    passwords = {file.name: file.read_text() for file in (own.state.path / "secrets").iterdir()}
     own.start()
     assert "making what this version needs" not in own.log.read_text()
     assert passwords == {file.name: file.read_text() for file in (own.state.path / "secrets").iterdir()}
