@@ -167,7 +167,10 @@ def _message(mistake: Any) -> str:
         return f"Additional properties are not allowed ({', '.join(map(repr, names))} {verb} unexpected)"
     if "expected" in facts:
         facts["expected"] = facts["expected"].replace(" or ", ", ")
-    template: str = _SENTENCES.get(mistake["type"], mistake["msg"].replace("{", "{{").replace("}", "}}"))
+    kind = mistake["type"]
+    if kind in {"too_short", "too_long"} and isinstance(mistake["input"], dict):
+        kind += "_object"
+    template: str = _SENTENCES.get(kind, mistake["msg"].replace("{", "{{").replace("}", "}}"))
     return template.format(value=repr(mistake["input"]), **facts)
 
 
@@ -177,9 +180,12 @@ _SENTENCES = {
     "string_too_long": "{value} is too long",
     "too_short": "{value} is too short",
     "too_long": "{value} is too long",
+    "too_short_object": "{value} does not have enough properties",
+    "too_long_object": "{value} has too many properties",
     "string_pattern_mismatch": "{value} does not match {pattern!r}",
     "literal_error": "{value} is not one of [{expected}]",
     "greater_than_equal": "{value} is less than the minimum of {ge}",
+    "greater_than": "{value} is less than or equal to the minimum of {gt}",
     "less_than_equal": "{value} is greater than the maximum of {le}",
     **{
         kind: f"{{value}} is not of type '{name}'"

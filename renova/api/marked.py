@@ -107,7 +107,7 @@ class Query(Request):
 
     @classmethod
     def values(cls, items: list[tuple[str, str]], version: Version) -> dict[str, Any]:
-        """What a query string says, by parameter: a body for `read`."""
+        """What a query string says, by parameter."""
         values: dict[str, Any] = {}
         fields = cls.fields_at(version)
         for name, value in items:
@@ -118,9 +118,9 @@ class Query(Request):
         return values
 
     @classmethod
-    def read(cls, values: dict[str, Any], version: Version) -> Self:
+    def read(cls, items: list[tuple[str, str]], version: Version) -> Self:
         """Raises pydantic.ValidationError."""
-        return cls.parse(values, version, legacy=version < cls.closed_since)
+        return cls.parse(cls.values(items, version), version, legacy=version < cls.closed_since)
 
 
 class View(Marked):

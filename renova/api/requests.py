@@ -66,10 +66,10 @@ class Call:
         """The query string as `model`. Raises Invalid (400)."""
         if any("\0" in value for _, value in self.query_items):
             raise Invalid("A query parameter has a NUL in it.")
-        values = model.values(self.query_items, self.version)
         try:
-            return model.read(values, self.version)
+            return model.read(self.query_items, self.version)
         except ValidationError as error:
+            values = model.values(self.query_items, self.version)
             raise Invalid(sentence(error, values, model.json_names(), of="query parameters")) from error
 
     def can(self, rule: str, *, project_id: str | None = None, user_id: str | None = None) -> None:

@@ -1,6 +1,5 @@
 """`/servers/{server_id}/tags`, from microversion 2.26 on: all of them, or one."""
 
-import re
 from urllib.parse import quote
 
 from renova.api.microversions import since
@@ -46,12 +45,10 @@ async def update_all(call: Call) -> Answer:
 @routes.on("PUT", ONE, SINCE)
 async def update(call: Call) -> Answer:
     tag = call.path["tag"]
+    if call.body is not None:
+        raise Invalid(f"{call.body!r} is not of type 'null'")
     async with call.transaction() as session:
         server = await found(call, session, SERVER_TAGS + "update")
-        if not re.fullmatch("[^,/]{1,60}", tag):
-            raise Invalid(
-                f"Tag '{tag}' is invalid. It must be a non empty string without characters '/' and ','."
-            )
         added = await tags.add(session, server, tag)
     if not added:
         return Answer(status=204)

@@ -10,12 +10,22 @@ from renova.db.tables import Server
 from renova.errors import Invalid, NotFound, ServerBusy
 
 MOST = 50
+LONGEST = 60
 _CHANGEABLE = frozenset((VmState.ACTIVE, VmState.STOPPED))
 
 
 class TagNotFound(NotFound):
     def __init__(self, server_id: str, tag: str) -> None:
         super().__init__(f"Server {server_id} has no tag '{tag}'")
+
+
+class TagInvalid(Invalid):
+    def __init__(self, tag: str) -> None:
+        fault = "is too long" if len(tag) > LONGEST else "does not match '^[^,/]*$'"
+        super().__init__(
+            f"Tag '{tag}' is invalid. It must be a non empty string without characters '/' and ','. "
+            f"Validation error message: {tag!r} {fault}"
+        )
 
 
 class TooManyTags(Invalid):
@@ -33,8 +43,10 @@ async def replace(session: AsyncSession, server: Server, tags: Iterable[str], ac
 
 
 async def add(session: AsyncSession, server: Server, tag: str) -> bool:
-    """False where the server has the tag already. Raises ServerBusy, TooManyTags."""
+    """False where the server has the tag already. Raises ServerBusy, TagInvalid, TooManyTags."""
     await _lock(session, server, "update tag")
+    if len(tag) > LONGEST or not {",", "/"}.isdisjoint(tag):
+        raise TagInvalid(tag)
     if len(server.tags) >= MOST:
         raise TooManyTags
     if tag in server.tags:

@@ -265,6 +265,23 @@ async def test_a_locked_server(api: Api) -> None:
     await refused(api, 409, message, "PUT", f"/servers/{server_id}/metadata", {"metadata": {}})
 
 
+@pytest.mark.parametrize(
+    ("rest", "body", "message"),
+    [
+        ("/tags/" + "x" * 61, None, f"Validation error message: '{'x' * 61}' is too long"),
+        ("/tags/a,b", None, "Validation error message: 'a,b' does not match '^[^,/]*$'"),
+        ("/tags/a", {"tag": "a"}, "{'tag': 'a'} is not of type 'null'"),
+        ("/tags", {"tags": [str(n) for n in range(51)]}, "is too long"),
+        ("/metadata/a", {"meta": {}}, "{} does not have enough properties"),
+        ("/metadata/a", {"meta": {"a": "1", "b": "2"}}, "has too many properties"),
+        ("/metadata/a", {"meta": {"b": "2"}}, "Request body and URI mismatch"),
+    ],
+)
+async def test_tags_and_metadata(api: Api, rest: str, body: Any, message: str) -> None:
+    server_id = await api.new()
+    await refused(api, 400, message, "PUT", f"/servers/{server_id}{rest}", body, version="2.26")
+
+
 async def test_malformed_actions(api: Api) -> None:
     server_id = await api.new()
     path = f"/servers/{server_id}/action"

@@ -5,10 +5,11 @@ from typing import Annotated
 from pydantic import Field
 
 from renova.api.marked import Request
-from renova.api.schemas.servers import MAX_TAGS, Tag
+from renova.api.schemas.servers import Tag
+from renova.compute.tags import MOST
 
 
 class WholeTags(Request):
     """The body of PUT /servers/{id}/tags."""
 
-    tags: Annotated[list[Tag], Field(max_length=MAX_TAGS)]
+    tags: Annotated[list[Tag], Field(max_length=MOST)]

@@ -21,10 +21,9 @@ from renova.api.schemas.types import (
     PositiveInteger,
     Uuid,
 )
+from renova.compute.tags import LONGEST, MOST
 
-MAX_TAGS = 50
-
-Tag = Annotated[str, Field(min_length=1, max_length=60, pattern="^[^,/]*$")]
+Tag = Annotated[str, Field(min_length=1, max_length=LONGEST, pattern="^[^,/]*$")]
 DiskConfig = Literal["AUTO", "MANUAL"]
 Text255 = Annotated[str, Field(max_length=255)]
 
@@ -120,7 +119,7 @@ class NewServer(Request):
     security_groups: Sent[list[SecurityGroup]] = None
     user_data: Sent[Annotated[Base64, Field(max_length=65535)]] = None
     description: Annotated[Description, since("2.19")] = None
-    tags: Annotated[Sent[Annotated[list[Tag], Field(max_length=MAX_TAGS)]], since("2.52")] = None
+    tags: Annotated[Sent[Annotated[list[Tag], Field(max_length=MOST)]], since("2.52")] = None
 
     @property
     def networks(self) -> Literal["auto", "none"] | list[RequestedNetwork] | None:
