@@ -3,10 +3,14 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 from contextlib import suppress
 
 from renova.cli import options as shared
+
+# Seconds from SIGTERM to the end, whatever is under way.
+GRACE = 5.0
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -30,8 +34,14 @@ def run(options: argparse.Namespace) -> int:
     async def until_told() -> None:
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
+
+        def stop() -> None:
+            task.cancel()
+            # The job queue loses a cancellation while the database is away. An agent may always be killed.
+            loop.call_later(GRACE, os._exit, 1)
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, task.cancel)
+            loop.add_signal_handler(number, stop)
         with suppress(asyncio.CancelledError):
             await worker.run(conf)
 
