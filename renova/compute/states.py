@@ -18,7 +18,6 @@ class VmState(StrEnum):
 
 class TaskState(StrEnum):
     SCHEDULING = "scheduling"
-    SPAWNING = "spawning"
     REBUILDING = "rebuilding"
     REBUILD_SPAWNING = "rebuild_spawning"
     POWERING_OFF = "powering-off"
