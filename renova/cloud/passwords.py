@@ -20,10 +20,6 @@ def make_all(directory: Path) -> None:
             write_private(directory / name, secrets.token_hex(24))
 
 
-def missing(directory: Path) -> list[str]:
-    return [name for name in NAMES if not (directory / name).exists()]
-
-
 def write_private(path: Path, text: str) -> None:
     """Write a file that nobody but its owner could ever read, whole or not at all."""
     temporary = path.with_name(f".{path.name}.new")

@@ -53,11 +53,16 @@ class Service:
             assert self._process is not None
             began = time.monotonic()
             await self._process.wait()
-            delay = FIRST_DELAY if time.monotonic() - began > LONG_LIFE else min(delay * 2, LONGEST_DELAY)
+            if time.monotonic() - began > LONG_LIFE:
+                delay = FIRST_DELAY
             ending = _how_it_ended(self._process)
             say(f"{self.name} {ending}; it is started again in {delay:.1f} s; see {self.log}")
             await asyncio.sleep(delay)
-            await self.start()
+            delay = min(delay * 2, LONGEST_DELAY)
+            try:
+                await self.start()
+            except OSError as error:  # A full disk, say: it is tried again, ever later.
+                say(f"{self.name} can't be started: {error}")
 
     async def stop(self) -> None:
         """End the program, by force when it takes longer than its grace."""

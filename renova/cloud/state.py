@@ -92,10 +92,8 @@ class State:
                 self._refuse_strangers()
                 self.write_record({"layout": LAYOUT})
             self._refuse_newer()
-            if (self.path / "postgres").exists() and (lost := passwords.missing(self.path / "secrets")):
-                raise CloudError(
-                    f"{self.password_file(lost[0])} is missing; restore it or begin with a new --state"
-                )
+            if lost := next((path for path in self._made() if not path.exists()), None):
+                raise CloudError(f"{lost} is missing; restore it or begin with a new --state")
             for name in ("logs", "keystone", "glance"):
                 (self.path / name).mkdir(mode=0o700, exist_ok=True)
             (self.path / "compute").mkdir(mode=0o711, exist_ok=True)
@@ -156,6 +154,16 @@ class State:
     @property
     def _record_file(self) -> Path:
         return self.path / "version"
+
+    def _made(self) -> list[Path]:
+        """What must be there by now, and would be made anew, and wrong, if it were not."""
+        made = []
+        if (self.path / "postgres").exists():
+            made += [self.password_file(name) for name in passwords.NAMES]
+        if self.record.keys() > {"layout"}:  # The set-up was done to its end once.
+            keys = self.path / "keystone"
+            made += [self.path / "postgres", keys / "fernet-keys" / "0", keys / "credential-keys" / "0"]
+        return made
 
     def _refuse_strangers(self) -> None:
         others = [entry.name for entry in self.path.iterdir() if entry.name != "local"]

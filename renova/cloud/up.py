@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from renova.cloud import config_files, orphans
 from renova.cloud.errors import CloudError
@@ -168,4 +168,5 @@ def _cancel_on_signals() -> None:
 
 
 def _say(text: str) -> None:
-    print(f"renova: {text}", flush=True)
+    with suppress(OSError):  # Whoever read it may have gone; the cloud stays.
+        print(f"renova: {text}", flush=True)

@@ -48,6 +48,8 @@ def test_a_directory_of_a_newer_version_is_refused(tmp_path: Path, name: str) ->
 def test_a_directory_of_an_older_version_is_not_what_is_wanted(tmp_path: Path) -> None:
     state = State(tmp_path)
     state.make()
+    for lost in ("postgres", "keystone/fernet-keys/0", "keystone/credential-keys/0"):
+        (tmp_path / lost).mkdir(parents=True)
     state.write_record({**state.wanted_record(), "schema": "0000", "keystone": "9.9.9"})
     state.make()
     assert state.record != state.wanted_record()
@@ -72,6 +74,17 @@ def test_a_database_without_its_passwords_is_refused(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     state.password_file("database-glance").unlink()
     with pytest.raises(CloudError, match="secrets/database-glance is missing"):
+        state.make()
+
+
+@pytest.mark.parametrize("lost", ["postgres", "keystone/fernet-keys/0"])
+def test_a_state_that_lost_a_part_is_refused_and_not_made_anew(tmp_path: Path, lost: str) -> None:
+    state = State(tmp_path)
+    state.make()
+    for part in {"postgres", "keystone/fernet-keys/0", "keystone/credential-keys/0"} - {lost}:
+        (tmp_path / part).mkdir(parents=True)
+    state.write_record(state.wanted_record())
+    with pytest.raises(CloudError, match=f"{lost} is missing; restore it"):
         state.make()
 
 
