@@ -3,6 +3,7 @@
 import argparse
 
 from renova.cli import options as shared
+from renova.errors import Unavailable
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -14,7 +15,14 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def run(options: argparse.Namespace) -> int:
+    from sqlalchemy.exc import OperationalError
+
     from renova.db.upgrade import upgrade
 
-    upgrade(shared.load(options).database.connection)
+    conf = shared.load(options)
+    try:
+        upgrade(conf.database.connection)
+    except OperationalError as error:
+        reason = " ".join(str(error.orig).split())
+        raise Unavailable(f"the database can't be upgraded: {reason}") from None
     return 0

@@ -57,6 +57,8 @@ def load(options: argparse.Namespace) -> "cfg.ConfigOpts":
                 tuple(group.values())
     except cfg.Error as error:
         raise CloudError(f"{options.config}: {error}") from None
+    if not loaded.database.connection:
+        raise CloudError(f"{options.config}: [database] connection is missing")
     return loaded
 
 

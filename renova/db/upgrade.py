@@ -21,31 +21,22 @@ def head() -> str:
     return max(file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
-def check(url: str) -> None:
-    """Raises NewerSchema if the database at `url` (postgresql+psycopg://…) is beyond what this code knows."""
-    _run(url, upgrade_it=False)
-
-
 def upgrade(url: str) -> None:
-    """Run every missing migration, in one transaction. Raises NewerSchema, and then nothing was touched."""
-    _run(url, upgrade_it=True)
+    """Run every missing migration on the database at `url` (postgresql+psycopg://…), in one transaction.
 
-
-def _run(url: str, *, upgrade_it: bool) -> None:
+    Raises NewerSchema if it is beyond what this code knows; nothing was touched then.
+    """
     from alembic import command
     from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 
-    with create_engine(url, poolclass=NullPool).connect() as connection:
+    with create_engine(url, poolclass=NullPool).begin() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
         if found is not None and found > head():
             raise NewerSchema(found)
-        if upgrade_it and found != head():
-            connection.rollback()
-            config = Config()
-            config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

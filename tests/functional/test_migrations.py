@@ -6,7 +6,6 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from renova.cloud.postgres import Postgres
 from renova.db import upgrade
 from renova.db.session import Sessions
 from renova.db.tables import Base
@@ -24,11 +23,6 @@ def test_migrated_tables_are_those_of_the_code(database: str) -> None:
 
 def test_upgrade_twice_is_upgrade_once(database: str) -> None:
     upgrade.upgrade(database)
-    upgrade.check(database)
-
-
-def test_an_empty_database_passes_the_check(postgres: Postgres) -> None:
-    upgrade.check(postgres.url("postgres", postgres.password_file.read_text(), "postgres", "psycopg"))
 
 
 async def test_older_code_refuses_a_newer_database(database: str, sessions: Sessions) -> None:
