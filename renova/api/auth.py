@@ -17,13 +17,16 @@ from typing import Any, Protocol
 
 import webob.exc
 from keystoneauth1 import exceptions as keystone_errors
-from keystonemiddleware.auth_token import AuthProtocol, InvalidToken
+from keystonemiddleware.auth_token import AuthProtocol, InvalidToken, list_opts
 from oslo_config import cfg
 
 from renova.errors import Forbidden, Unauthenticated, Unavailable
 
 REMEMBERED_SECONDS = 60.0  # How long a revoked token may still be taken for good.
 REMEMBERED_TOKENS = 4096
+# The middleware would wait for ever, with a thread, for a Keystone that takes a request and never answers. An
+# operator's http_connect_timeout wins; it tries again as often as http_request_max_retries says.
+KEYSTONE_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,9 @@ class KeystoneTokens:
     """Tokens as `[keystone_authtoken]` says."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
+        for group, options in list_opts():
+            conf.register_opts(options, group)
+        conf.set_default("http_connect_timeout", KEYSTONE_SECONDS, "keystone_authtoken")
         # The middleware's own cache is off: it would keep a revoked token for five minutes. Access rules are
         # about a service of the catalogue, and ours is of this type.
         overrides = {"token_cache_time": "-1", "service_type": "compute"}

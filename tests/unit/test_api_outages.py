@@ -1,10 +1,13 @@
 """What a client is told while PostgreSQL or Keystone does not answer."""
 
+import asyncio
+import socket
 from pathlib import Path
 
 import httpx
 import pytest
 
+from renova.api import auth
 from renova.api.auth import KeystoneTokens
 from renova.errors import Unauthenticated, Unavailable
 from tests.api_client import MadeUpTokens, api_client, configure
@@ -39,6 +42,16 @@ def tokens(tmp_path: Path) -> KeystoneTokens:
 async def test_no_keystone(tokens: KeystoneTokens) -> None:
     with pytest.raises(Unavailable, match="The Keystone service is temporarily unavailable"):
         await tokens.check("a token", "GET", "/v2.1/servers")
+
+
+async def test_a_keystone_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "KEYSTONE_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        tokens = KeystoneTokens(configure(tmp_path, NO_KEYSTONE.replace(":1/", f":{port}/")))
+        with pytest.raises(Unavailable, match="The Keystone service is temporarily unavailable"):
+            async with asyncio.timeout(30):
+                await tokens.check("a token", "GET", "/v2.1/servers")
 
 
 @pytest.mark.parametrize("secret", [None, "", "  "])
