@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from renova import conf as configuration
 from renova import jobs
@@ -57,7 +58,6 @@ NOUNS = (
     *(extensions, flavors, instance_actions, keypairs, limits),
     *(servers, server_actions, server_create, server_list, server_metadata, server_rebuild, server_tags),
 )
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 # The first part of a path is a project if it could be an id of Keystone's, as in Nova.
 PATH = re.compile(r"/(?P<tree>v2(?:\.1)?)(?:/(?P<project>[0-9a-f-]+))?(?P<rest>/.*)?")
 JSON_TYPES = {"", "text/plain", "application/json", "application/vnd.openstack.compute+json"}
@@ -110,7 +110,7 @@ def every_route() -> Routes:
 def build(parts: Parts, tokens: Tokens, routes: Routes, *, lifespan: Any = None) -> Starlette:
     """The app over ready parts: what tests call."""
     compute = Compute(parts, tokens, routes)
-    app = Starlette(routes=[Route("/{path:path}", compute.serve, methods=METHODS)], lifespan=lifespan)
+    app = Starlette(routes=[Route("/{path:path}", compute)], lifespan=lifespan)
     app.add_middleware(RequestIds)
     return app
 
@@ -123,6 +123,11 @@ class Compute:
         self._tokens = tokens
         self._routes = routes
         self._identity_uri: str | None = parts.conf.keystone_authtoken.www_authenticate_uri
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Whatever the method, so that those which nobody knows are answered in Nova's envelope too."""
+        response = await self.serve(Request(scope, receive))
+        await response(scope, receive, send)
 
     async def serve(self, request: Request) -> Response:
         headers: dict[str, str] = {}

@@ -162,6 +162,9 @@ class TestPaths:
         fault(answer, 405, "badMethod")
         assert answer.headers["allow"] == "POST"
 
+    async def test_a_method_that_nobody_knows(self, api: httpx.AsyncClient) -> None:
+        fault(await api.request("FROB", "/v2.1/things"), 405, "badMethod")
+
     async def test_head_is_a_get_without_its_body(self, api: httpx.AsyncClient) -> None:
         got, head = await api.get("/v2.1/things/1"), await api.head("/v2.1/things/1")
         assert head.status_code == 200
