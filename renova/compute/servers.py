@@ -132,11 +132,20 @@ async def find_server(
 async def list_servers(
     session: AsyncSession, caller: Caller, filters: ServerFilters, page: Page
 ) -> list[Server]:
-    """One page, in two queries. Raises MarkerNotFound, and Invalid for a bad regular expression."""
-    statement = _with_ports(select(Server).where(*_conditions(caller, filters)))
+    """One page, in two queries, and one for the marker: a server of these projects, be it deleted or of
+    another status by now. Raises MarkerNotFound, and Invalid for a bad regular expression.
+    """
+    known = select(Server).where(*_projects(caller, filters))
+    statement = _with_ports(known.where(*_conditions(filters)))
     try:
         return await fetch_page(
-            session, statement, page, columns=SORT_COLUMNS, unique=Server.id, marker_column=Server.id
+            session,
+            statement,
+            page,
+            columns=SORT_COLUMNS,
+            unique=Server.id,
+            marker_column=Server.id,
+            marker_among=known,
         )
     except DBAPIError as error:
         # PostgreSQL's regular expressions are not quite Python's, so only it can tell.
@@ -166,10 +175,12 @@ def _with_ports(statement: Select[Server]) -> Select[Server]:
     return statement.options(selectinload(Server.ports).options(joinedload(Port.network)))
 
 
-def _conditions(caller: Caller, filters: ServerFilters) -> list[ColumnElement[bool]]:
+def _projects(caller: Caller, filters: ServerFilters) -> list[ColumnElement[bool]]:
+    return [] if filters.all_projects else [Server.project_id == caller.project_id]
+
+
+def _conditions(filters: ServerFilters) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
-    if not filters.all_projects:
-        found.append(Server.project_id == caller.project_id)
     if filters.deleted is not None:
         found.append(Server.deleted_at.is_not(None) if filters.deleted else Server.deleted_at.is_(None))
     if filters.statuses:

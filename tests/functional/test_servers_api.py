@@ -109,6 +109,21 @@ async def test_lists_come_in_pages_newest_first(api: Api) -> None:
     assert [entry["id"] for entry in by_name["servers"]] == ids
 
 
+async def test_a_server_that_changes_between_two_pages_marks_its_place(api: Api) -> None:
+    ids = [await api.new(f"w{number}") for number in range(3)]
+    (newest,) = (await api.get("/servers?status=ACTIVE&limit=1"))["servers"]
+    await api.act(newest["id"], "rebuild", {"imageRef": api.other_image})
+    rest = await api.get(f"/servers?status=ACTIVE&marker={newest['id']}")
+    assert [entry["id"] for entry in rest["servers"]] == ids[1::-1]
+    await api.finish(newest["id"])
+    await api.call("DELETE", f"/servers/{newest['id']}")
+    await api.finish(newest["id"])
+    rest = await api.get(f"/servers?marker={newest['id']}")
+    assert [entry["id"] for entry in rest["servers"]] == ids[1::-1]
+    strange = await api.call("GET", f"/servers?marker={ids[0]}", who=api.stranger, prefix="/v2.1")
+    assert strange.status_code == 400
+
+
 async def test_a_list_asks_the_database_no_more_for_more_servers(api: Api) -> None:
     async def queries() -> int:
         seen: list[str] = []
