@@ -62,7 +62,7 @@ def test_what_is_refused_touches_nothing(client: Client) -> None:
         ("rebuild", {"imageRef": nonesuch}, 400),
         ("rebuild", {"imageRef": image_id, "name": "n" * 255}, 400),
         ("rebuild", {"imageRef": image_id, "user_data": ""}, 400),
-        ("rebuild", {"imageRef": image_id, "user_data": "no base64"}, 400),
+        ("rebuild", {"imageRef": image_id, "user_data": "not base64"}, 400),
         ("rebuild", {"imageRef": image_id, "key_name": "nonesuch"}, 400),
         ("rebuild", {"imageRef": image_id, "unknown": 1}, 400),
         ("rebuild", {"imageRef": image_id, "metadata": {"charging_mode": "1"}}, 403),
