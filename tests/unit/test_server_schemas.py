@@ -98,6 +98,7 @@ def test_networks_have_to_be_sent_from_2_37_on() -> None:
         {"flavorRef": ""},
         {"key_name": None},
         {"user_data": "not base64!"},
+        {"user_data": "no base64"},
         {"user_data": "a" * 65536},
         {"metadata": {"key": 1}},
         {"metadata": {"k" * 256: "v"}},
