@@ -32,6 +32,7 @@ from renova.api import (
     keypairs,
     limits,
     microversions,
+    quota_sets,
     server_actions,
     server_create,
     server_list,
@@ -55,7 +56,7 @@ from renova.db.session import make_engine, make_sessions
 from renova.errors import Invalid
 
 NOUNS = (
-    *(extensions, flavors, instance_actions, keypairs, limits),
+    *(extensions, flavors, instance_actions, keypairs, limits, quota_sets),
     *(servers, server_actions, server_create, server_list, server_metadata, server_rebuild, server_tags),
 )
 # The first part of a path is a project if it could be an id of Keystone's, as in Nova.

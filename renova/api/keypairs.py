@@ -42,6 +42,7 @@ async def create(call: Call) -> Answer:
         key_pair = await key_pairs.add_key_pair(
             session,
             Limits.of(call.parts.conf),
+            call.caller.project_id,
             user_id=user_id,
             name=asked.name,
             public_key=made.public if made else asked.public_key or "",

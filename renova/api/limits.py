@@ -4,7 +4,7 @@ from renova.api.policies import LIMITS, LIMITS_OTHER_PROJECT
 from renova.api.requests import Answer, Call, Routes
 from renova.api.schemas.limits import ShowLimits
 from renova.api.views.limits import AbsoluteLimits
-from renova.compute.quotas import Limits, usage_of
+from renova.compute.quotas import Limits, limits_of, usage_of
 
 routes = Routes()
 
@@ -16,6 +16,8 @@ async def index(call: Call) -> Answer:
     if query.tenant_id is not None:
         call.can(LIMITS_OTHER_PROJECT)
     async with call.transaction() as session:
-        usage = await usage_of(session, query.tenant_id or call.caller.project_id)
-    absolute = AbsoluteLimits.of(Limits.of(call.parts.conf), usage)
+        project_id = query.tenant_id or call.caller.project_id
+        limits = await limits_of(session, Limits.of(call.parts.conf), project_id)
+        usage = await usage_of(session, project_id)
+    absolute = AbsoluteLimits.of(limits, usage)
     return Answer({"limits": {"rate": [], "absolute": absolute}})

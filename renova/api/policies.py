@@ -27,6 +27,7 @@ UNLOCK_OVERRIDE = LOCK_SERVER + "unlock:unlock_override"
 FLAVOR_MANAGE = "os_compute_api:os-flavor-manage:"
 FLAVOR_EXTRA_SPECS = "os_compute_api:os-flavor-extra-specs:"
 KEYPAIRS = "os_compute_api:os-keypairs:"
+QUOTA_SETS = "os_compute_api:os-quota-sets:"
 LIMITS = "os_compute_api:limits"
 LIMITS_OTHER_PROJECT = "os_compute_api:limits:other_project"
 
@@ -73,6 +74,9 @@ DEFAULTS = {
     **{FLAVOR_MANAGE + name: ADMIN for name in ("create", "update", "delete")},
     **{FLAVOR_EXTRA_SPECS + name: READER for name in ("index", "show")},
     **{KEYPAIRS + name: SELF for name in ("index", "create", "delete", "show")},
+    **{QUOTA_SETS + name: READER for name in ("show", "detail")},
+    **{QUOTA_SETS + name: ADMIN for name in ("update", "delete")},
+    QUOTA_SETS + "defaults": ANY,
     LIMITS: ANY,
     LIMITS_OTHER_PROJECT: ADMIN,
 }

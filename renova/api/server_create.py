@@ -14,6 +14,7 @@ from renova.api.views import servers as views
 from renova.api.views.servers import Sight
 from renova.compute import create as compute
 from renova.compute import flavors, hosts, key_pairs, metadata, networks
+from renova.compute.quotas import UNLIMITED, Limits
 from renova.db.tables import Flavor, KeyPair
 from renova.errors import FlavorNotFound, Forbidden, Invalid, KeyPairNotFound
 
@@ -22,19 +23,21 @@ routes = Routes()
 _DESCRIPTION = Version(2, 19)
 # Every server is in Nova's default zone: there are no others to choose from.
 _ZONE = "nova"
-# Nova's defaults of [quota] injected_files, injected_file_path_length and injected_file_content_bytes.
-_MOST_FILES, _LONGEST_PATH, _LARGEST_FILE = 5, 255, 10240
 
 
 @routes.on("POST", "/servers")
 async def create(call: Call) -> Answer:
     asked = call.parse(CreateServer).server
     call.can(SERVERS + "create")
-    rules = metadata.Rules.of(call.parts.conf)
+    async with call.transaction() as session:
+        rules = await metadata.Rules.of(session, call.parts.conf, call.caller.project_id)
     own, charging_mode = metadata.new_set(rules, call.caller, asked.metadata or {})
+    check_files(rules.limits, asked.personality or [])
     new = await _checked(call, asked, own)
     async with call.transaction() as session:
-        servers = await compute.create_servers(session, call.parts.jobs, rules.limits, call.caller, new)
+        servers = await compute.create_servers(
+            session, call.parts.jobs, Limits.of(call.parts.conf), call.caller, new
+        )
         for server in servers:
             server.charging_mode = charging_mode or metadata.PAY_PER_USE
     if asked.return_reservation_id:
@@ -57,14 +60,15 @@ async def key_of(call: Call, session: AsyncSession, name: str) -> KeyPair:
         raise Invalid("Invalid key_name provided.") from error
 
 
-def check_files(files: list[File]) -> None:
-    """Nova's limits on files to put into a guest; a content is measured in base64. Raises Forbidden."""
-    if len(files) > _MOST_FILES:
+def check_files(limits: Limits, files: list[File]) -> None:
+    """The quota on files to put into a guest; a content is measured in base64. Raises Forbidden."""
+    if UNLIMITED != limits.injected_files < len(files):
         raise Forbidden("Personality file limit exceeded")
-    if any(len(file.path) > _LONGEST_PATH for file in files):
-        raise Forbidden(f"Personality file path exceeds maximum {_LONGEST_PATH}")
-    if any(len(file.contents) > _LARGEST_FILE for file in files):
-        raise Forbidden(f"Personality file content exceeds maximum {_LARGEST_FILE}")
+    longest, largest = limits.injected_file_path_bytes, limits.injected_file_content_bytes
+    if any(UNLIMITED != longest < len(file.path) for file in files):
+        raise Forbidden(f"Personality file path exceeds maximum {longest}")
+    if any(UNLIMITED != largest < len(file.contents) for file in files):
+        raise Forbidden(f"Personality file content exceeds maximum {largest}")
 
 
 async def _checked(call: Call, asked: Asked, own_metadata: dict[str, str]) -> compute.NewServer:
@@ -78,7 +82,6 @@ async def _checked(call: Call, asked: Asked, own_metadata: dict[str, str]) -> co
     if not asked.image_ref:
         raise Invalid("Missing imageRef attribute")
     _check_security_groups(call, asked)
-    check_files(asked.personality or [])
     async with call.transaction() as session:
         card = await _card(call, session, asked)
         if card is not None and card.fixed_ip is not None and maximum > 1:

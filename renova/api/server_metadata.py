@@ -1,11 +1,14 @@
 """`/servers/{server_id}/metadata`: all of it, or one item."""
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from renova.api.policies import SERVER_METADATA
 from renova.api.requests import Answer, Call, Routes
 from renova.api.schemas.server_metadata import MetadataItem, WholeMetadata
 from renova.api.servers import found
 from renova.compute import metadata
 from renova.compute.metadata import MetadataItemNotFound, Rules
+from renova.db.tables import Server
 from renova.errors import Invalid
 
 routes = Routes()
@@ -34,7 +37,8 @@ async def create(call: Call) -> Answer:
     items = call.parse(WholeMetadata).metadata
     async with call.transaction() as session:
         server = await found(call, session, SERVER_METADATA + "create")
-        await metadata.write(session, _rules(call), call.caller, server, items, replace=False)
+        rules = await _rules(call, session, server)
+        await metadata.write(session, rules, call.caller, server, items, replace=False)
     return Answer({"metadata": metadata.shown(server)})
 
 
@@ -43,7 +47,8 @@ async def update_all(call: Call) -> Answer:
     items = call.parse(WholeMetadata).metadata
     async with call.transaction() as session:
         server = await found(call, session, SERVER_METADATA + "update_all")
-        await metadata.write(session, _rules(call), call.caller, server, items, replace=True)
+        rules = await _rules(call, session, server)
+        await metadata.write(session, rules, call.caller, server, items, replace=True)
     return Answer({"metadata": metadata.shown(server)})
 
 
@@ -54,7 +59,8 @@ async def update(call: Call) -> Answer:
         server = await found(call, session, SERVER_METADATA + "update")
         if call.path["key"] not in item:
             raise Invalid("Request body and URI mismatch")
-        await metadata.write(session, _rules(call), call.caller, server, item, replace=False)
+        rules = await _rules(call, session, server)
+        await metadata.write(session, rules, call.caller, server, item, replace=False)
     return Answer({"meta": item})
 
 
@@ -62,9 +68,10 @@ async def update(call: Call) -> Answer:
 async def delete(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, SERVER_METADATA + "delete")
-        await metadata.remove(session, _rules(call), call.caller, server, call.path["key"])
+        rules = await _rules(call, session, server)
+        await metadata.remove(session, rules, call.caller, server, call.path["key"])
     return Answer(status=204)
 
 
-def _rules(call: Call) -> Rules:
-    return Rules.of(call.parts.conf)
+async def _rules(call: Call, session: AsyncSession, server: Server) -> Rules:
+    return await Rules.of(session, call.parts.conf, server.project_id)

@@ -24,10 +24,11 @@ async def rebuild(call: Call) -> Answer:
         check_rebuild(call.caller, server, profile)
         key = None if asked.key_name is None else await key_of(call, session, asked.key_name)
         agent = await hosts.agent_of(session, server.host)
+        rules = await metadata.Rules.of(session, call.parts.conf, server.project_id)
     own, charging_mode = None, None
     if asked.metadata is not None:
-        own, charging_mode = metadata.new_set(metadata.Rules.of(call.parts.conf), call.caller, asked.metadata)
-    check_files(asked.personality or [])
+        own, charging_mode = metadata.new_set(rules, call.caller, asked.metadata)
+    check_files(rules.limits, asked.personality or [])
     # Between two transactions: Glance may take its time, and a connection of the pool is not to wait for it.
     image = await usable_image(
         call,

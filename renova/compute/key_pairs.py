@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute.pages import Page, fetch_page
-from renova.compute.quotas import UNLIMITED, Limits, lock_owner
+from renova.compute.quotas import UNLIMITED, Limits, limits_of, lock_owner
 from renova.db.tables import KeyPair
 from renova.errors import KeyPairExists, KeyPairInvalid, KeyPairNotFound, KeyPairQuotaExceeded
 
@@ -74,10 +74,14 @@ async def list_key_pairs(session: AsyncSession, user_id: str, page: Page) -> lis
 
 
 async def add_key_pair(
-    session: AsyncSession, limits: Limits, *, user_id: str, name: str, public_key: str
+    session: AsyncSession, defaults: Limits, project_id: str, *, user_id: str, name: str, public_key: str
 ) -> KeyPair:
-    """Raises KeyPairQuotaExceeded, KeyPairExists, and KeyPairInvalid."""
+    """Key pairs are counted by user and limited by the quota of the project that the user comes with.
+
+    Raises KeyPairQuotaExceeded, KeyPairExists, and KeyPairInvalid.
+    """
     await lock_owner(session, user_id)
+    limits = await limits_of(session, defaults, project_id)
     count = select(func.count()).select_from(KeyPair).where(KeyPair.user_id == user_id)
     if limits.key_pairs != UNLIMITED and (await session.scalar(count) or 0) >= limits.key_pairs:
         raise KeyPairQuotaExceeded

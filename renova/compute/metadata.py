@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute import transitions
 from renova.compute.caller import Caller
-from renova.compute.quotas import UNLIMITED, Limits
+from renova.compute.quotas import UNLIMITED, Limits, limits_of
 from renova.compute.states import VmState
 from renova.db.tables import Server
 from renova.errors import Forbidden, Invalid, NotFound, ServerBusy, ServerLocked
@@ -36,14 +36,15 @@ class TooMuchMetadata(Forbidden):
 
 @dataclass(frozen=True)
 class Rules:
-    """What the configuration says of metadata."""
+    """What the configuration and a project's quota say of metadata."""
 
     limits: Limits
     profile: str
 
     @classmethod
-    def of(cls, conf: cfg.ConfigOpts) -> Self:
-        return cls(Limits.of(conf), conf.compute.profile)
+    async def of(cls, session: AsyncSession, conf: cfg.ConfigOpts, project_id: str) -> Self:
+        limits = await limits_of(session, Limits.of(conf), project_id)
+        return cls(limits, conf.compute.profile)
 
 
 def new_set(rules: Rules, caller: Caller, sent: dict[str, str]) -> tuple[dict[str, str], str | None]:

@@ -4,32 +4,48 @@ There is no second book of usage that could go wrong. Who is about to add someth
 first, so that two requests at once can't both take the last place; the lock ends with the transaction.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Self
 
 from oslo_config import cfg
-from sqlalchemy import BigInteger, cast, func, select
+from sqlalchemy import BigInteger, cast, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute.caller import Caller
-from renova.db.tables import Server
-from renova.errors import QuotaExceeded
+from renova.db.tables import Quota, Server
+from renova.errors import Invalid, QuotaExceeded
 
 UNLIMITED = -1
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`[quota]`: metadata items per server, key pairs per user, the rest per project. ram is in MiB."""
+    """Metadata items are per server, key pairs per user, injected files per request, the rest per project.
+
+    ram is in MiB. What has a default here is Nova's and no option of ours. Addresses and security groups are
+    a network service's: what an admin says of them is kept and shown, as in Nova.
+    """
 
     instances: int
     cores: int
     ram: int
     metadata_items: int
     key_pairs: int
+    server_groups: int = 10
+    server_group_members: int = 10
+    injected_files: int = 5
+    injected_file_content_bytes: int = 10240
+    injected_file_path_bytes: int = 255
+    fixed_ips: int = UNLIMITED
+    floating_ips: int = UNLIMITED
+    security_groups: int = UNLIMITED
+    security_group_rules: int = UNLIMITED
 
     @classmethod
     def of(cls, conf: cfg.ConfigOpts) -> Self:
+        """What a project has that no admin gave anything else: `[quota]`."""
         quota = conf.quota
         return cls(quota.instances, quota.cores, quota.ram, quota.metadata_items, quota.key_pairs)
 
@@ -43,19 +59,54 @@ class Usage:
     ram: int
 
 
-async def usage_of(session: AsyncSession, project_id: str) -> Usage:
-    """One query, however many servers there are."""
+async def limits_of(session: AsyncSession, defaults: Limits, project_id: str) -> Limits:
+    """`defaults`, and over them what an admin gave this project."""
+    rows = await session.execute(select(Quota.resource, Quota.limit).where(Quota.project_id == project_id))
+    return replace(defaults, **dict(rows.all()))
+
+
+async def set_limits(
+    session: AsyncSession, project_id: str, limits: Mapping[str, int], *, force: bool
+) -> None:
+    """Give a project limits of its own, by the names of the fields of Limits.
+
+    Raises Invalid for less than is in use already, unless `force`.
+    """
+    await lock_owner(session, project_id)
+    used = asdict(await usage_of(session, project_id))
+    for resource, limit in limits.items():
+        if not force and UNLIMITED != limit < used.get(resource, 0):
+            raise Invalid(
+                f"Quota limit {limit} for {resource} must be greater than or equal to already used and "
+                f"reserved {used[resource]}."
+            )
+    for resource, limit in limits.items():
+        quota = insert(Quota).values(project_id=project_id, resource=resource, limit=limit)
+        await session.execute(
+            quota.on_conflict_do_update(index_elements=["project_id", "resource"], set_={"limit": limit})
+        )
+
+
+async def forget_limits(session: AsyncSession, project_id: str) -> None:
+    """The defaults hold for the project again."""
+    await session.execute(delete(Quota).where(Quota.project_id == project_id))
+
+
+async def usage_of(session: AsyncSession, project_id: str, user_id: str | None = None) -> Usage:
+    """One query, however many servers there are; of one user's servers where `user_id` is given."""
     vcpus, ram = (func.sum(cast(Server.flavor[size].astext, BigInteger)) for size in ("vcpus", "ram"))
     statement = select(func.count(), func.coalesce(vcpus, 0), func.coalesce(ram, 0)).where(
         Server.project_id == project_id, Server.deleted_at.is_(None)
     )
+    if user_id is not None:
+        statement = statement.where(Server.user_id == user_id)
     instances, cores, memory = (await session.execute(statement)).one()
     return Usage(instances, int(cores), int(memory))
 
 
 async def check_and_reserve(
     session: AsyncSession,
-    limits: Limits,
+    defaults: Limits,
     caller: Caller,
     *,
     minimum: int,
@@ -69,6 +120,7 @@ async def check_and_reserve(
     every quota that `maximum` would exceed, as Nova does.
     """
     await lock_owner(session, caller.project_id)
+    limits = await limits_of(session, defaults, caller.project_id)
     used = await usage_of(session, caller.project_id)
     count = maximum
     overs = []

@@ -69,6 +69,16 @@ class Network(Base):
     cidr: Mapped[str]
 
 
+class Quota(Base):
+    """What an admin gave a project instead of a default of `[quota]`; -1 is no limit."""
+
+    __tablename__ = "quotas"
+
+    project_id: Mapped[str] = mapped_column(primary_key=True)
+    resource: Mapped[str] = mapped_column(primary_key=True)
+    limit: Mapped[int]
+
+
 class Service(Base):
     """A program that reports to the database: one row per host and binary."""
 

@@ -1,6 +1,6 @@
 """What a client sees of its limits, at each microversion. Source: Nova's API reference, "Limits (limits)".
 
-What only a network service would limit is -1, no limit; what there is none of is in use 0 times.
+What there is none of (addresses and security groups of a network service) is in use 0 times.
 """
 
 from typing import Annotated, Self
@@ -9,13 +9,7 @@ from pydantic import Field
 
 from renova.api.marked import View
 from renova.api.microversions import until
-from renova.compute.quotas import UNLIMITED, Limits, Usage
-
-# Nova's defaults for what an operator can't set here.
-MAX_PERSONALITY = 5
-MAX_PERSONALITY_BYTES = 10240
-MAX_SERVER_GROUPS = 10
-MAX_SERVER_GROUP_MEMBERS = 10
+from renova.compute.quotas import Limits, Usage
 
 
 class AbsoluteLimits(View):
@@ -49,14 +43,14 @@ class AbsoluteLimits(View):
             max_ram=limits.ram,
             max_key_pairs=limits.key_pairs,
             max_server_metadata=limits.metadata_items,
-            max_server_groups=MAX_SERVER_GROUPS,
-            max_server_group_members=MAX_SERVER_GROUP_MEMBERS,
+            max_server_groups=limits.server_groups,
+            max_server_group_members=limits.server_group_members,
             max_image_metadata=limits.metadata_items,
-            max_personality=MAX_PERSONALITY,
-            max_personality_size=MAX_PERSONALITY_BYTES,
-            max_floating_ips=UNLIMITED,
-            max_security_groups=UNLIMITED,
-            max_security_group_rules=UNLIMITED,
+            max_personality=limits.injected_files,
+            max_personality_size=limits.injected_file_content_bytes,
+            max_floating_ips=limits.floating_ips,
+            max_security_groups=limits.security_groups,
+            max_security_group_rules=limits.security_group_rules,
             used_instances=usage.instances,
             used_cores=usage.cores,
             used_ram=usage.ram,

@@ -151,6 +151,13 @@ def _create_tables() -> None:
     op.create_index("servers_by_host", "servers", ["host"], postgresql_where=text("deleted_at IS NULL"))
     op.create_index("servers_by_project", "servers", ["project_id", "created_at", "id"])
     op.create_table(
+        "quotas",
+        Column("project_id", TEXT, nullable=False),
+        Column("resource", TEXT, nullable=False),
+        Column("limit", Integer(), nullable=False),
+        PrimaryKeyConstraint("project_id", "resource"),
+    )
+    op.create_table(
         "services",
         Column("host", TEXT, nullable=False),
         Column("binary", TEXT, nullable=False),
