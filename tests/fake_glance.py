@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -71,6 +72,8 @@ class FakeGlance:
             "os_hidden": False,
             "protected": False,
             "tags": [],
+            "created_at": "2026-01-02T03:04:05Z",
+            "updated_at": "2026-01-02T03:04:06Z",
             "file": f"/v2/images/{image_id}/file",
             "schema": "/v2/schemas/image",
         } | record
@@ -82,12 +85,52 @@ class FakeGlance:
         token = request.headers["X-Auth-Token"]
         if token not in {CALLER, SERVICE}:
             return httpx.Response(401)
-        _, _, image_id, *file = request.url.path.removeprefix("/image").strip("/").split("/")
+        _, _, image_id, *file = f"{request.url.path.removeprefix('/image').strip('/')}/".split("/")
+        if not image_id:
+            return self._page(request)
         if image_id not in self.records or (image_id in self.hidden and token != SERVICE):
             return httpx.Response(404)
-        if not file:
-            return httpx.Response(200, json=self.records[image_id])
+        if file == [""]:
+            return self._record(image_id, request)
         return self._data(image_id, request)
+
+    def _page(self, request: httpx.Request) -> httpx.Response:
+        """Two images at most, whatever the limit; filters are for equality."""
+        wanted = dict(request.url.params)
+        limit, marker = int(wanted.pop("limit")), wanted.pop("marker", None)
+        if marker is not None and marker not in self.records:
+            return httpx.Response(400)
+        shown = [
+            record
+            for record in self.records.values()
+            if record["id"] not in self.hidden
+            and all(str(record.get(name)) == value for name, value in wanted.items())
+        ]
+        ids = [record["id"] for record in shown]
+        first = 0 if marker is None else ids.index(marker) + 1
+        page = shown[first : first + min(limit, 2)]
+        answer: dict[str, Any] = {"images": page}
+        if first + len(page) < len(shown):
+            query = httpx.QueryParams({**wanted, "limit": limit, "marker": page[-1]["id"]})
+            answer["next"] = f"/v2/images?{query}"
+        return httpx.Response(200, json=answer)
+
+    def _record(self, image_id: str, request: httpx.Request) -> httpx.Response:
+        record = self.records[image_id]
+        if request.method != "GET" and record["protected"]:
+            return httpx.Response(403)
+        if request.method == "DELETE":
+            del self.records[image_id]
+            return httpx.Response(204)
+        if request.method == "PATCH":
+            assert request.headers["Content-Type"] == "application/openstack-images-v2.1-json-patch"
+            for change in json.loads(request.content):
+                name = change["path"].removeprefix("/").replace("~1", "/").replace("~0", "~")
+                if change["op"] == "remove":
+                    del record[name]
+                else:
+                    record[name] = change["value"]
+        return httpx.Response(200, json=record)
 
     def _data(self, image_id: str, request: httpx.Request) -> httpx.Response:
         data = self.data[image_id]

@@ -28,6 +28,7 @@ from renova.api import (
     errors,
     extensions,
     flavors,
+    images,
     instance_actions,
     keypairs,
     limits,
@@ -56,7 +57,8 @@ from renova.db.session import make_engine, make_sessions
 from renova.errors import Invalid
 
 NOUNS = (
-    *(extensions, flavors, instance_actions, keypairs, limits, quota_sets),
+    *(extensions, flavors, instance_actions, keypairs, limits),
+    *(images, quota_sets),
     *(servers, server_actions, server_create, server_list, server_metadata, server_rebuild, server_tags),
 )
 # The first part of a path is a project if it could be an id of Keystone's, as in Nova.

@@ -111,6 +111,26 @@ class Glance:
                     yield response.aiter_raw(CHUNK_SIZE)
                     return
 
+    async def endpoint(self) -> str:
+        """Where the catalogue says that Glance is, without a version."""
+        return (await self._identity.endpoint("image")).removesuffix("/v2")
+
+    async def request(self, method: str, path: str, token: str, **content: Any) -> httpx.Response:
+        """Glance's own answer to the owner of `token`; `path` begins after the version.
+
+        Raises Unauthenticated where Glance refuses the token.
+        """
+        url = f"{await self.endpoint()}/v2/{path}"
+        headers = {"X-Auth-Token": token, **content.pop("headers", {})}
+        try:
+            response = await self._http.request(method, url, headers=headers, timeout=TIMEOUT, **content)
+        except httpx.HTTPError as error:
+            LOG.warning("No answer from Glance, %s %s: %r", method, url, error)
+            raise Unavailable("The image service does not answer.") from error
+        if response.status_code == codes.UNAUTHORIZED:
+            raise Unauthenticated
+        return response
+
     async def _judge(self, image: Image) -> int | str:
         head = b""
         async with self.download(image.id, first=HEAD_SIZE) as chunks:
@@ -127,8 +147,7 @@ class Glance:
     async def _get(
         self, image_id: str, part: str = "", *, headers: dict[str, str]
     ) -> AsyncIterator[httpx.Response]:
-        endpoint = (await self._identity.endpoint("image")).removesuffix("/v2")
-        url = f"{endpoint}/v2/images/{quote(image_id, safe='')}{part}"
+        url = f"{await self.endpoint()}/v2/images/{quote(image_id, safe='')}{part}"
         try:
             async with self._http.stream("GET", url, headers=headers, timeout=TIMEOUT) as response:
                 yield response
