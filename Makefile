@@ -7,6 +7,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 SET_UP := .venv/set-up
+# tempest's own environment: its dependencies and ours never meet.
+TEMPEST := build/tempest
 CLOUD := $(if $(STATE),--state "$(STATE)") $(if $(PORT_OFFSET),--port-offset "$(PORT_OFFSET)")
 
 help:
@@ -15,11 +17,12 @@ help:
 	@echo 'make down     end the cloud in STATE=dir, its servers included'
 	@echo 'make test     unit and functional tests; TESTS=path picks some'
 	@echo 'make lint     ruff and mypy'
+	@echo 'make tempest  the 81 tests of DefCore, then those of the rebuild; STATE=dir keeps the cloud'
 	@echo 'make guest    build the two Linux images of the demo into GUESTS=dir (default build/guests)'
 	@echo 'make bench    measure a cloud: start, memory, what a guest feels of a killed agent'
 	@echo 'make lock     write the locks again; remove them first to get newer versions'
 	@echo 'make clean    remove .venv and what tools left; no cloud is touched'
-	@echo 'not yet:      tempest, chaos'
+	@echo 'not yet:      chaos'
 	@echo 'Everything that is missing is installed first, into .venv and, on Debian as root, by apt.'
 
 $(SET_UP): requirements.lock requirements-uv.lock pyproject.toml tools/setup
@@ -49,12 +52,22 @@ guest: $(SET_UP)
 bench: $(SET_UP)
 	@$(BIN)/python -m bench.cloud
 
-tempest chaos:
+tempest: $(TEMPEST)/set-up
+	@$(BIN)/python -m tempest.run --programs $(TEMPEST)/bin $(CLOUD)
+
+$(TEMPEST)/set-up: requirements-tempest.lock | $(SET_UP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(TEMPEST)
+	@$(BIN)/uv pip install --quiet --python $(TEMPEST) --require-hashes -r requirements-tempest.lock
+	@touch $@
+
+chaos:
 	@echo 'make $@: not there yet' >&2; exit 2
 
 lock: $(SET_UP)
 	@echo uv | $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --python-version 3.11 \
 	    --custom-compile-command 'make lock' --output-file requirements-uv.lock -
+	@echo tempest==47.0.0 | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate \
+	    --python-version 3.11 --custom-compile-command 'make lock' --output-file requirements-tempest.lock -
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras \
 	    --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
 
