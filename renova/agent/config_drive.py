@@ -16,6 +16,7 @@ from typing import Any
 from pycdlib import PyCdlib
 
 from renova.agent.files import part_of, settle
+from renova.compute import certificates
 
 LABEL = "config-2"
 DEDICATED_CPUS_SINCE = "2020-10-14"
@@ -109,7 +110,8 @@ def _meta_data(drive: ConfigDrive, version: str, given: list[dict[str, str]]) ->
         document["files"] = given
     if drive.key_name is not None and drive.public_key is not None:
         document["public_keys"] = {drive.key_name: drive.public_key}
-        document["keys"] = [{"name": drive.key_name, "type": "ssh", "data": drive.public_key}]
+        kind = "x509" if drive.public_key.startswith(certificates.BEGIN) else "ssh"
+        document["keys"] = [{"name": drive.key_name, "type": kind, "data": drive.public_key}]
     return document
 
 

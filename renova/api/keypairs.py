@@ -7,7 +7,6 @@ from renova.api.schemas.keypairs import CreateKeyPair, ListKeyPairs, OfUser
 from renova.api.views.keypairs import KeyPairBrief, KeyPairView, NewKeyPairView
 from renova.compute import key_pairs
 from renova.compute.quotas import Limits
-from renova.errors import KeyPairInvalid
 
 routes = Routes()
 
@@ -35,9 +34,7 @@ async def create(call: Call) -> Answer:
     asked = call.parse(CreateKeyPair).keypair
     user_id = asked.user_id or call.caller.user_id
     call.can(KEYPAIRS + "create", user_id=user_id)
-    if asked.type == "x509":
-        raise KeyPairInvalid("x509 certificates are not supported")
-    made = await key_pairs.generate() if asked.public_key is None else None
+    made = await key_pairs.generate(asked.type, user_id) if asked.public_key is None else None
     async with call.transaction() as session:
         key_pair = await key_pairs.add_key_pair(
             session,
@@ -45,6 +42,7 @@ async def create(call: Call) -> Answer:
             call.caller.project_id,
             user_id=user_id,
             name=asked.name,
+            kind=asked.type,
             public_key=made.public if made else asked.public_key or "",
         )
     secret = {"private_key": made.private} if made else {}

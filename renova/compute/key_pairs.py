@@ -19,24 +19,28 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from renova.compute import certificates
 from renova.compute.pages import Page, fetch_page
 from renova.compute.quotas import UNLIMITED, Limits, limits_of, lock_owner
 from renova.db.tables import KeyPair
 from renova.errors import KeyPairExists, KeyPairInvalid, KeyPairNotFound, KeyPairQuotaExceeded
 
+X509 = "x509"
 RSA_BITS = 2048  # As in Nova: what every guest and client can read.
 
 
 @dataclass(frozen=True)
 class Generated:
-    """A new key: the public half in OpenSSH's format, the private half in PEM."""
+    """A new key. ssh: public half in OpenSSH's format, private half in PEM. x509: as in certificates."""
 
     public: str
     private: str
 
 
-async def generate() -> Generated:
+async def generate(kind: str, user_id: str) -> Generated:
     """A new RSA key, made in a thread: it takes a processor for a tenth of a second or more."""
+    if kind == X509:
+        return Generated(*await certificates.generate(user_id, RSA_BITS))
     return await asyncio.to_thread(_generate)
 
 
@@ -74,18 +78,28 @@ async def list_key_pairs(session: AsyncSession, user_id: str, page: Page) -> lis
 
 
 async def add_key_pair(
-    session: AsyncSession, defaults: Limits, project_id: str, *, user_id: str, name: str, public_key: str
+    session: AsyncSession,
+    defaults: Limits,
+    project_id: str,
+    *,
+    user_id: str,
+    name: str,
+    kind: str,
+    public_key: str,
 ) -> KeyPair:
     """Key pairs are counted by user and limited by the quota of the project that the user comes with.
 
-    Raises KeyPairQuotaExceeded, KeyPairExists, and KeyPairInvalid.
+    `kind` is "ssh" or "x509". Raises KeyPairQuotaExceeded, KeyPairExists, and KeyPairInvalid.
     """
     await lock_owner(session, user_id)
     limits = await limits_of(session, defaults, project_id)
     count = select(func.count()).select_from(KeyPair).where(KeyPair.user_id == user_id)
     if limits.key_pairs != UNLIMITED and (await session.scalar(count) or 0) >= limits.key_pairs:
         raise KeyPairQuotaExceeded
-    key_pair = KeyPair(user_id=user_id, name=name, public_key=public_key, fingerprint=fingerprint(public_key))
+    mark = certificates.fingerprint if kind == X509 else fingerprint
+    key_pair = KeyPair(
+        user_id=user_id, name=name, type=kind, public_key=public_key, fingerprint=mark(public_key)
+    )
     session.add(key_pair)
     try:
         await session.flush()

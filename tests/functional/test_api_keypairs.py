@@ -81,6 +81,16 @@ async def test_type_and_honest_statuses_came_with_2_2(api: httpx.AsyncClient) ->
     assert (await api.delete("/v2.1/os-keypairs/mine", headers=at("2.2"))).status_code == 204
 
 
+async def test_a_certificate_is_a_key_pair_too(api: httpx.AsyncClient) -> None:
+    answer = await make(api, public_key=..., type="x509", version="2.2")
+    assert answer.status_code == 201, answer.text
+    made = answer.json()["keypair"]
+    assert made["type"] == "x509"
+    assert made["public_key"].startswith("-----BEGIN CERTIFICATE-----")
+    again = await make(api, "copy", public_key=made["public_key"], type="x509", version="2.2")
+    assert again.json()["keypair"]["fingerprint"] == made["fingerprint"]
+
+
 async def test_anothers_keys_are_an_admins_since_2_10(api: httpx.AsyncClient, tokens: MadeUpTokens) -> None:
     admin = tokens.give("admin")
     await make(api)
@@ -161,3 +171,13 @@ async def test_a_name_is_told_to_be_wrong_in_novas_words(api: httpx.AsyncClient)
     assert message == (
         "Invalid input for field/attribute name. Value: a/b. 'a/b' does not match '^[_\\\\- a-zA-Z0-9]+$'"
     )
+
+
+async def test_from_2_92_on_keys_are_only_imported_and_names_are_wider(api: httpx.AsyncClient) -> None:
+    refused = await make(api, public_key=..., version="2.92")
+    assert refused.status_code == 400
+    assert "'public_key' is a required property" in refused.json()["badRequest"]["message"]
+    assert (await make(api, "me@example.org", "2.91")).status_code == 400
+    assert (await make(api, "me@example.org", "2.92")).json()["keypair"]["name"] == "me@example.org"
+    refused = await api.get("/v2.1/os-keypairs?nonesuch=1", headers=at("2.75"))
+    assert refused.status_code == 400

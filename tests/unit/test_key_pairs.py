@@ -1,8 +1,12 @@
-"""What counts as a public key, how its fingerprint looks, and what is generated."""
+"""What counts as a public key or certificate, how its fingerprint looks, and what is generated."""
+
+from base64 import b64decode
 
 import pytest
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_public_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_public_key, pkcs12
+from cryptography.x509 import load_pem_x509_certificate
 
+from renova.compute import certificates
 from renova.compute.key_pairs import fingerprint, generate
 from renova.errors import KeyPairInvalid
 
@@ -32,10 +36,28 @@ def test_what_is_no_key(text: str) -> None:
 
 
 async def test_a_generated_pair_fits_together() -> None:
-    made = await generate()
+    made = await generate("ssh", "a-user")
     assert made.public.startswith("ssh-rsa ")
     assert made.public.endswith(" Generated-by-Nova")
     assert made.private.startswith("-----BEGIN RSA PRIVATE KEY-----")
     private = load_pem_private_key(made.private.encode(), password=None)
     assert private.public_key() == load_ssh_public_key(made.public.encode())
     assert len(fingerprint(made.public).split(":")) == 16
+
+
+async def test_a_generated_certificate_fits_its_key() -> None:
+    made = await generate("x509", "a-user")
+    certificate = load_pem_x509_certificate(made.public.encode())
+    assert certificate.subject.rfc4514_string() == "CN=a-user"
+    certificate.verify_directly_issued_by(certificate)
+    assert b"a-user@localhost" in certificate.extensions[1].value.public_bytes()
+    key, same, _ = pkcs12.load_key_and_certificates(b64decode(made.private), None)
+    assert key is not None
+    assert same == certificate
+    assert key.public_key() == certificate.public_key()
+    assert len(certificates.fingerprint(made.public).split(":")) == 20
+
+
+def test_what_is_no_certificate() -> None:
+    with pytest.raises(KeyPairInvalid, match=r"failed to generate X509 fingerprint\. Error message: "):
+        certificates.fingerprint(ED25519)
