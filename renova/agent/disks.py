@@ -5,9 +5,11 @@ the generation before is to open another file.
 """
 
 import asyncio
+import json
 import shutil
 import struct
 from pathlib import Path
+from typing import Any
 
 from renova.agent.files import PART, in_thread, part_of, settle
 from renova.agent.images import CachedBase
@@ -45,6 +47,30 @@ async def make_overlay(path: Path, base: CachedBase, size_bytes: int) -> None:
         await in_thread(settle, part, path)
 
 
+async def copy_overlay(source: Path, path: Path, base: CachedBase, size_bytes: int) -> None:
+    """Make a root disk of `size_bytes` with the content of `source`, an overlay over the same base that
+    nobody writes to now; one that is there already is replaced.
+
+    What is copied is what the guest has written: not the base, and no holes. Raises DiskFull, or RenovaError
+    (also where `size_bytes` is smaller than the source's disk).
+    """
+    size = size_bytes + -size_bytes % SECTOR
+    with part_of(path, f"the root disk {path.name}") as part:
+        await _run("cp", "--reflink=auto", "--sparse=always", source, part)
+        await _qemu_img("resize", "-q", _nodes(part, base), str(size))
+        await in_thread(settle, part, path)
+
+
+def _nodes(path: Path, base: CachedBase) -> str:
+    """An overlay on its base for qemu-img, which then follows no path in a header, as QEMU itself."""
+    below: dict[str, Any] = {"driver": base.disk_format, "read-only": True}
+    if base.disk_format == "qcow2":
+        below["backing"] = None
+    below["file"] = {"driver": "file", "filename": str(base.path)}
+    overlay = {"driver": "qcow2", "file": {"driver": "file", "filename": str(path)}, "backing": below}
+    return f"json:{json.dumps(overlay)}"
+
+
 def is_whole(path: Path, base: CachedBase) -> bool:
     """Whether the file is a root disk over this base. Its directory may have moved since it was made."""
     try:
@@ -71,8 +97,12 @@ def remove_all(directory: Path) -> None:
 
 
 async def _qemu_img(*arguments: str | Path) -> None:
+    await _run("qemu-img", *arguments)
+
+
+async def _run(program: str, *arguments: str | Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        "qemu-img",
+        program,
         *arguments,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
@@ -88,4 +118,4 @@ async def _qemu_img(*arguments: str | Path) -> None:
         said = words.decode(errors="replace").strip()
         if "No space left on device" in said:
             raise DiskFull(f"No space left on the host's disk: {said}")
-        raise RenovaError(f"qemu-img {arguments[0]} failed: {said}")
+        raise RenovaError(f"{program} {arguments[0]} failed: {said}")

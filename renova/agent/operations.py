@@ -2,9 +2,10 @@
 it ends.
 """
 
+from renova.agent import resize as resize_steps
 from renova.agent import steps
 from renova.agent.engine import Operation, Step
-from renova.compute import create, power, rebuild
+from renova.compute import create, power, rebuild, resize
 from renova.compute.states import TaskState
 from renova.db.tables import Action
 
@@ -35,6 +36,44 @@ OPERATIONS: dict[str, Operation] = {
         stuck=rebuild.stuck_rebuild,
         tidy=steps.tidy_generations,
         heavy=True,
+    ),
+    "resize": Operation(
+        tasks=resize_steps.RESIZING,
+        steps=(
+            Step("stop_guest", steps.stop_old, undo=steps.start_old),
+            Step("copy_disks", resize_steps.copy_disks),
+            Step("swap_generation", resize_steps.swap, undo=steps.unswap),
+            Step("start_guest", steps.start_new, undo=steps.end_new),
+            Step("verify_guest", steps.verify_new),
+        ),
+        commit=resize.commit_resize,
+        fail=resize.fail_resize,
+        stuck=resize.stuck,
+        tidy=resize_steps.tidy_resize,
+        heavy=True,
+    ),
+    "revertResize": Operation(
+        tasks=resize_steps.REVERTING,
+        steps=(
+            Step("stop_guest", steps.stop_old, undo=steps.start_old),
+            Step("swap_generation", resize_steps.swap, undo=steps.unswap),
+            Step("start_guest", steps.start_new, undo=steps.end_new),
+            Step("verify_guest", steps.verify_new),
+        ),
+        commit=resize.commit_revert,
+        fail=resize.fail_revert,
+        stuck=resize.stuck,
+        tidy=resize_steps.tidy_revert,
+        heavy=True,
+    ),
+    # There is nothing to do but to throw away, and that comes after the commit.
+    "confirmResize": Operation(
+        tasks=frozenset({TaskState.RESIZE_CONFIRMING}),
+        steps=(),
+        commit=resize.commit_confirm,
+        fail=power.fail_power,
+        stuck=power.fail_power,
+        tidy=resize_steps.tidy_confirm,
     ),
     "start": Operation(
         tasks=frozenset({TaskState.POWERING_ON}),

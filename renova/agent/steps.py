@@ -5,6 +5,7 @@ A step never trusts that another has run: the one that needs a stopped guest sto
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from renova.compute.states import VmState
 from renova.db.tables import Generation, Server
 
 GIB = 1024**3
+# Makes a root disk at this path, over this base, of so many bytes.
+MakeRoot = Callable[[Path, CachedBase, int], Awaitable[None]]
 # While an image is fetched, progress is written at most this often, in seconds.
 SHOW_INTERVAL = 0.2
 # What a rebuild's progress is when a step has been done; fetching the image fills the range up to FETCHED.
@@ -65,7 +68,7 @@ async def ensure_base(work: Work, generation: Generation) -> CachedBase:
         await asyncio.gather(showing, return_exceptions=True)
 
 
-async def ensure_disks(work: Work, number: int) -> None:
+async def ensure_disks(work: Work, number: int, make_root: MakeRoot = disks.make_overlay) -> None:
     """Root overlay and config drive of a generation are whole on disk, and a mark in the database says so."""
     generation = await work.generation(number)
     server = await work.server()
@@ -77,7 +80,7 @@ async def ensure_disks(work: Work, number: int) -> None:
             return
         raise StepFailed("the prepared disk is damaged or gone")
     size = max(server.flavor["disk"] * GIB, base.virtual_size)
-    await disks.make_overlay(root, base, size)
+    await make_root(root, base, size)
     await in_thread(config_drive.build, drive, drive_of(server, generation))
     async with work.tools.sessions.begin() as session:
         await session.execute(
@@ -145,12 +148,14 @@ async def spec_of(work: Work, number: int) -> MachineSpec:
     server = await work.server()
     base = await ensure_base(work, generation)
     directory = server_directory(work)
+    # A resize goes from one flavor to another, and back when it fails: to each generation its own.
+    flavor = work.action.detail.get("flavors", {}).get(str(number), server.flavor)
     return MachineSpec(
         server_id=server.id,
         generation=number,
         name=generation.name,
-        vcpus=server.flavor["vcpus"],
-        ram_mib=server.flavor["ram"],
+        vcpus=flavor["vcpus"],
+        ram_mib=flavor["ram"],
         base=str(base.path),
         base_format=base.disk_format,
         root=str(disks.root_path(directory, number)),

@@ -183,7 +183,7 @@ class Worker:
             active = await session.scalars(
                 select(Server.id).where(
                     Server.host == self._host,
-                    Server.vm_state == VmState.ACTIVE,
+                    Server.vm_state.in_((VmState.ACTIVE, VmState.RESIZED)),
                     Server.task_state.is_(None),
                     Server.deleted_at.is_(None),
                 )

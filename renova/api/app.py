@@ -39,6 +39,7 @@ from renova.api import (
     server_list,
     server_metadata,
     server_rebuild,
+    server_resize,
     server_tags,
     servers,
     versions,
@@ -59,7 +60,8 @@ from renova.errors import Invalid
 NOUNS = (
     *(extensions, flavors, instance_actions, keypairs, limits),
     *(images, quota_sets),
-    *(servers, server_actions, server_create, server_list, server_metadata, server_rebuild, server_tags),
+    *(servers, server_actions, server_create, server_list, server_metadata, server_rebuild),
+    *(server_resize, server_tags),
 )
 # The first part of a path is a project if it could be an id of Keystone's, as in Nova.
 PATH = re.compile(r"/(?P<tree>v2(?:\.1)?)(?:/(?P<project>[0-9a-f-]+))?(?P<rest>/.*)?")

@@ -55,6 +55,7 @@ DEFAULTS = {
         for name in (
             *("create", "create:attach_network", "create:attach_volume"),
             *("delete", "update", "reboot", "rebuild", "start", "stop"),
+            *("resize", "confirm_resize", "revert_resize"),
         )
     },
     CONSOLE_OUTPUT: MEMBER,

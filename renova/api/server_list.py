@@ -25,7 +25,7 @@ _OPEN_TO_ALL = frozenset(("name", "image", "flavor", "reservation_id"))
 # Statuses that Nova knows and no server here can have: a list of those is empty, not an error.
 _OF_NOVA_ALONE = frozenset(
     (
-        *("MIGRATING", "PASSWORD", "PAUSED", "RESCUE", "RESIZE", "REVERT_RESIZE", "SHELVED"),
+        *("MIGRATING", "PASSWORD", "PAUSED", "RESCUE", "SHELVED"),
         *("SHELVED_OFFLOADED", "SOFT_DELETED", "SUSPENDED"),
     )
 )

@@ -75,6 +75,22 @@ async def find_action(session: AsyncSession, server_id: str, request_id: str) ->
     return action
 
 
+async def last_success(session: AsyncSession, server_id: str, name: str) -> Action | None:
+    """The newest action of this name that came to a good end."""
+    action: Action | None = await session.scalar(
+        select(Action)
+        .where(
+            Action.server_id == server_id,
+            Action.action == name,
+            Action.settled_at.is_not(None),
+            Action.failed_step.is_(None),
+        )
+        .order_by(Action.settled_at.desc())
+        .limit(1)
+    )
+    return action
+
+
 async def open_actions(session: AsyncSession, host: str) -> list[str]:
     """Ids of what an agent of `host` has to carry on, oldest first."""
     rows = await session.scalars(

@@ -35,6 +35,22 @@ def add_generation(
     )
 
 
+async def copy_generation(session: AsyncSession, server: Server) -> None:
+    """A generation still to be made, `generations_made`, of the same image as the one that runs."""
+    now = await get_generation(session, server.id, server.generation)
+    session.add(
+        Generation(
+            server_id=server.id,
+            number=server.generations_made,
+            digest=now.digest,
+            disk_format=now.disk_format,
+            size=now.size,
+            **system_of(server),
+        )
+    )
+    await session.flush()
+
+
 async def get_generation(session: AsyncSession, server_id: str, number: int) -> Generation:
     """The row, which exists for as long as the server or an open action names the number."""
     generation = await session.get(Generation, (server_id, number), populate_existing=True)

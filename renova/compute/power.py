@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 import procrastinate
-from sqlalchemy import delete, func, update
+from sqlalchemy import case, delete, func, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute import actions, transitions
@@ -107,6 +107,7 @@ async def fail_power(
 
 async def note_end(session: AsyncSession, server_id: str, reason: str, *, crashed: bool) -> None:
     """A guest ended that nobody had asked to end: SHUTOFF, as Nova's power sync does, and why in `fault`.
+    A server whose resize is to be confirmed or reverted stays so.
 
     A guest that powered itself off has done nothing wrong, so only a crash changes the fault. Where a task is
     under way, its action decides what becomes of the server.
@@ -114,8 +115,17 @@ async def note_end(session: AsyncSession, server_id: str, reason: str, *, crashe
     values: dict[str, Any] = {"power_state": PowerState.SHUTDOWN}
     if crashed:
         values = {"power_state": PowerState.CRASHED, "fault": actions.fault_of(reason)}
+    resized = Server.vm_state == VmState.RESIZED
     await session.execute(
         update(Server)
-        .where(Server.id == server_id, Server.vm_state == VmState.ACTIVE, Server.task_state.is_(None))
-        .values(vm_state=VmState.STOPPED, updated_at=func.now(), **values)
+        .where(
+            Server.id == server_id,
+            or_(Server.vm_state == VmState.ACTIVE, resized & (Server.power_state == PowerState.RUNNING)),
+            Server.task_state.is_(None),
+        )
+        .values(
+            vm_state=case((resized, VmState.RESIZED), else_=VmState.STOPPED),
+            updated_at=func.now(),
+            **values,
+        )
     )

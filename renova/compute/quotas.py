@@ -141,6 +141,28 @@ async def check_and_reserve(
     return count
 
 
+async def check_growth(
+    session: AsyncSession, defaults: Limits, project_id: str, *, cores: int, ram: int
+) -> None:
+    """Whether a server of the project may have so many more cores and MiB; less than zero is always allowed.
+
+    The place is kept until the transaction ends. Raises QuotaExceeded, naming every quota that is exceeded.
+    """
+    await lock_owner(session, project_id)
+    limits = await limits_of(session, defaults, project_id)
+    used = await usage_of(session, project_id)
+    overs = [
+        (resource, str(more), str(taken), str(allowed))
+        for resource, more, taken, allowed in (
+            ("cores", cores, used.cores, limits.cores),
+            ("ram", ram, used.ram, limits.ram),
+        )
+        if more > 0 and allowed != UNLIMITED and taken + more > allowed
+    ]
+    if overs:
+        raise QuotaExceeded(*(", ".join(column) for column in zip(*overs, strict=True)))
+
+
 async def lock_owner(session: AsyncSession, owner_id: str) -> None:
     """Wait until nobody else adds to what a project or user has; keep others waiting as long as we do."""
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"quota:{owner_id}", 0))))

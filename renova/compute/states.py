@@ -24,6 +24,10 @@ class TaskState(StrEnum):
     POWERING_ON = "powering-on"
     REBOOTING = "rebooting"
     REBOOTING_HARD = "rebooting_hard"
+    RESIZE_PREP = "resize_prep"
+    RESIZE_FINISH = "resize_finish"
+    RESIZE_CONFIRMING = "resize_confirming"
+    RESIZE_REVERTING = "resize_reverting"
     DELETING = "deleting"
 
 
@@ -38,17 +42,18 @@ class PowerState(IntEnum):
 
 
 _REBUILD = {TaskState.REBUILDING: "REBUILD", TaskState.REBUILD_SPAWNING: "REBUILD"}
+_RESIZE = {TaskState.RESIZE_PREP: "RESIZE", TaskState.RESIZE_FINISH: "RESIZE"}
 
 # vm_state -> (status without a task that matters, status by task_state).
 STATUS: dict[VmState, tuple[str, dict[TaskState, str]]] = {
     VmState.ACTIVE: (
         "ACTIVE",
-        {TaskState.REBOOTING: "REBOOT", TaskState.REBOOTING_HARD: "HARD_REBOOT", **_REBUILD},
+        {TaskState.REBOOTING: "REBOOT", TaskState.REBOOTING_HARD: "HARD_REBOOT", **_REBUILD, **_RESIZE},
     ),
     VmState.BUILDING: ("BUILD", {}),
-    VmState.STOPPED: ("SHUTOFF", {**_REBUILD}),
+    VmState.STOPPED: ("SHUTOFF", {**_REBUILD, **_RESIZE}),
     VmState.ERROR: ("ERROR", {**_REBUILD}),
-    VmState.RESIZED: ("VERIFY_RESIZE", {}),
+    VmState.RESIZED: ("VERIFY_RESIZE", {TaskState.RESIZE_REVERTING: "REVERT_RESIZE"}),
     VmState.DELETED: ("DELETED", {}),
 }
 
@@ -103,6 +108,9 @@ TRANSITIONS = {
         interrupts=frozenset({TaskState.REBOOTING}),
     ),
     "rebuild": Transition("rebuild", frozenset({VmState.ACTIVE, VmState.STOPPED}), TaskState.REBUILDING),
+    "resize": Transition("resize", frozenset({VmState.ACTIVE, VmState.STOPPED}), TaskState.RESIZE_PREP),
+    "confirmResize": Transition("confirmResize", frozenset({VmState.RESIZED}), TaskState.RESIZE_CONFIRMING),
+    "revertResize": Transition("revertResize", frozenset({VmState.RESIZED}), TaskState.RESIZE_REVERTING),
     # Deleting interrupts whatever is under way, as in Nova.
     "delete": Transition(
         "delete",
