@@ -25,6 +25,7 @@ from starlette.types import Receive, Scope, Send
 from renova import conf as configuration
 from renova import jobs
 from renova.api import (
+    admin_actions,
     errors,
     extensions,
     flavors,
@@ -36,11 +37,13 @@ from renova.api import (
     quota_sets,
     server_actions,
     server_create,
+    server_interfaces,
     server_list,
     server_metadata,
     server_rebuild,
     server_resize,
     server_tags,
+    server_volumes,
     servers,
     versions,
 )
@@ -59,7 +62,7 @@ from renova.errors import Invalid
 
 NOUNS = (
     *(extensions, flavors, instance_actions, keypairs, limits),
-    *(images, quota_sets),
+    *(admin_actions, images, quota_sets, server_interfaces, server_volumes),
     *(servers, server_actions, server_create, server_list, server_metadata, server_rebuild),
     *(server_resize, server_tags),
 )

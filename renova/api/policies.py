@@ -27,6 +27,10 @@ UNLOCK_OVERRIDE = LOCK_SERVER + "unlock:unlock_override"
 FLAVOR_MANAGE = "os_compute_api:os-flavor-manage:"
 FLAVOR_EXTRA_SPECS = "os_compute_api:os-flavor-extra-specs:"
 KEYPAIRS = "os_compute_api:os-keypairs:"
+ADMIN_ACTIONS = "os_compute_api:os-admin-actions:"
+ATTACH_INTERFACES = "os_compute_api:os-attach-interfaces:"
+SECURITY_GROUPS = "os_compute_api:os-security-groups:"
+VOLUME_ATTACHMENTS = "os_compute_api:os-volumes-attachments:"
 QUOTA_SETS = "os_compute_api:os-quota-sets:"
 LIMITS = "os_compute_api:limits"
 LIMITS_OTHER_PROJECT = "os_compute_api:limits:other_project"
@@ -75,6 +79,13 @@ DEFAULTS = {
     **{FLAVOR_MANAGE + name: ADMIN for name in ("create", "update", "delete")},
     **{FLAVOR_EXTRA_SPECS + name: READER for name in ("index", "show")},
     **{KEYPAIRS + name: SELF for name in ("index", "create", "delete", "show")},
+    ADMIN_ACTIONS + "reset_state": ADMIN,
+    **{ATTACH_INTERFACES + name: READER for name in ("list", "show")},
+    **{ATTACH_INTERFACES + name: MEMBER for name in ("create", "delete")},
+    SECURITY_GROUPS + "list": READER,
+    **{VOLUME_ATTACHMENTS + name: READER for name in ("index", "show")},
+    **{VOLUME_ATTACHMENTS + name: MEMBER for name in ("create", "update", "delete")},
+    VOLUME_ATTACHMENTS + "swap": "role:service",
     **{QUOTA_SETS + name: READER for name in ("show", "detail")},
     **{QUOTA_SETS + name: ADMIN for name in ("update", "delete")},
     QUOTA_SETS + "defaults": ANY,
