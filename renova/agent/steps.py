@@ -99,7 +99,7 @@ def drive_of(server: Server, generation: Generation) -> config_drive.ConfigDrive
     """What the guest of a generation is told about itself."""
     return config_drive.ConfigDrive(
         uuid=server.id,
-        hostname=server.hostname,
+        hostname=generation.hostname,
         name=generation.name,
         project_id=server.project_id,
         availability_zone=server.availability_zone,

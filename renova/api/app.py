@@ -43,6 +43,7 @@ from renova.api import (
     server_rebuild,
     server_resize,
     server_tags,
+    server_topology,
     server_volumes,
     servers,
     versions,
@@ -64,7 +65,7 @@ NOUNS = (
     *(extensions, flavors, instance_actions, keypairs, limits),
     *(admin_actions, images, quota_sets, server_interfaces, server_volumes),
     *(servers, server_actions, server_create, server_list, server_metadata, server_rebuild),
-    *(server_resize, server_tags),
+    *(server_resize, server_tags, server_topology),
 )
 # The first part of a path is a project if it could be an id of Keystone's, as in Nova.
 PATH = re.compile(r"/(?P<tree>v2(?:\.1)?)(?:/(?P<project>[0-9a-f-]+))?(?P<rest>/.*)?")
@@ -188,7 +189,10 @@ class Compute:
             query_items=request.query_params.multi_items(),
             body=body,
         )
-        return _response(await found.choose(version, body)(call), version)
+        route = found.choose(version, body)
+        if method == "GET":
+            call.query(route.query)
+        return _response(await route.handler(call), version)
 
     def _check_size(self, size: int) -> None:
         if size > self._parts.conf.api.max_request_body_size:

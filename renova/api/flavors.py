@@ -19,12 +19,12 @@ from renova.errors import Invalid
 routes = Routes()
 
 
-@routes.on("GET", "/flavors")
+@routes.on("GET", "/flavors", query=ListFlavors)
 async def index(call: Call) -> Answer:
     return await _list(call, FlavorBrief, "flavors")
 
 
-@routes.on("GET", "/flavors/detail")
+@routes.on("GET", "/flavors/detail", query=ListFlavors)
 async def detail(call: Call) -> Answer:
     return await _list(call, FlavorView, "flavors/detail")
 
@@ -33,7 +33,7 @@ async def detail(call: Call) -> Answer:
 async def show(call: Call) -> Answer:
     async with call.transaction() as session:
         flavor = await flavors.find_flavor(session, call.path["flavor_id"], call.caller)
-    return Answer({"flavor": FlavorView.of(flavor, call.links)})
+    return Answer({"flavor": _view(call, flavor)})
 
 
 @routes.on("POST", "/flavors")
@@ -43,7 +43,7 @@ async def create(call: Call) -> Answer:
     values = asked.model_dump() | {"id": asked.id or str(uuid.uuid4())}
     async with call.transaction() as session:
         flavor = await flavors.create_flavor(session, Flavor(**values))
-    return Answer({"flavor": FlavorView.of(flavor, call.links)})
+    return Answer({"flavor": _view(call, flavor)})
 
 
 @routes.on("PUT", "/flavors/{flavor_id}", since("2.55"))
@@ -52,7 +52,7 @@ async def update(call: Call) -> Answer:
     call.can(FLAVOR_MANAGE + "update")
     async with call.transaction() as session:
         flavor = await flavors.describe_flavor(session, call.path["flavor_id"], description)
-    return Answer({"flavor": FlavorView.of(flavor, call.links)})
+    return Answer({"flavor": _view(call, flavor)})
 
 
 @routes.on("DELETE", "/flavors/{flavor_id}")
@@ -89,15 +89,25 @@ async def _list(call: Call, view: type[FlavorBrief], collection: str) -> Answer:
         is_public=_is_public(query.is_public),
         min_ram=_integer("minRam", query.min_ram),
         min_disk=_integer("minDisk", query.min_disk),
+        name=query.name,
     )
     async with call.transaction() as session:
         found = await flavors.list_flavors(session, call.caller, filters, page)
+    specs = _sees_extra_specs(call)
     return Answer(
         {
-            "flavors": [view.of(flavor, call.links) for flavor in found],
+            "flavors": [view.of(flavor, call.links, extra_specs=specs) for flavor in found],
             **call.next_links(collection, page, [flavor.id for flavor in found]),
         }
     )
+
+
+def _view(call: Call, flavor: Flavor) -> FlavorView:
+    return FlavorView.of(flavor, call.links, extra_specs=_sees_extra_specs(call))
+
+
+def _sees_extra_specs(call: Call) -> bool:
+    return call.may(FLAVOR_EXTRA_SPECS + "index")
 
 
 def _is_public(text: str | None) -> bool | None:

@@ -13,7 +13,7 @@ routes = Routes()
 HONEST_STATUSES = Change("2.2", "POST answers 201 instead of 200, DELETE 204 instead of 202")
 
 
-@routes.on("GET", "/os-keypairs")
+@routes.on("GET", "/os-keypairs", query=ListKeyPairs)
 async def index(call: Call) -> Answer:
     query = call.query(ListKeyPairs)
     user_id = query.user_id or call.caller.user_id
@@ -50,7 +50,7 @@ async def create(call: Call) -> Answer:
     return Answer({"keypair": view}, status=201 if call.version in HONEST_STATUSES else 200)
 
 
-@routes.on("GET", "/os-keypairs/{name}")
+@routes.on("GET", "/os-keypairs/{name}", query=OfUser)
 async def show(call: Call) -> Answer:
     user_id = call.query(OfUser).user_id or call.caller.user_id
     call.can(KEYPAIRS + "show", user_id=user_id)

@@ -9,7 +9,7 @@ from renova.compute.quotas import Limits, limits_of, usage_of
 routes = Routes()
 
 
-@routes.on("GET", "/limits")
+@routes.on("GET", "/limits", query=ShowLimits)
 async def index(call: Call) -> Answer:
     query = call.query(ShowLimits)
     call.can(LIMITS)

@@ -52,7 +52,7 @@ class Request(Marked):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, strict=True)
 
-    # Nova's schemas allow some objects to carry anything (os:scheduler_hints).
+    # Nova's schemas allow some objects to carry anything (os:scheduler_hints): `extra="allow"` keeps it.
     open_to_anything: ClassVar[bool] = False
 
     @model_validator(mode="before")
@@ -68,7 +68,11 @@ class Request(Marked):
         missing = cls.required_at(context.get("version", MAXIMUM)) - body.keys()
         if missing:
             raise PydanticCustomError("missing", "{names}", {"names": sorted(missing)})
-        return {fields[name]: value for name, value in body.items() if name in fields}
+        return {
+            fields.get(name, name): value
+            for name, value in body.items()
+            if name in fields or cls.open_to_anything
+        }
 
     @classmethod
     def parse(cls, body: Any, version: Version, *, legacy: bool = False) -> Self:

@@ -30,7 +30,7 @@ def parse(text: str) -> Version:
 
 MINIMUM = Version(2, 1)
 # Only versions whose every effect on the calls that we serve is in place are advertised.
-MAXIMUM = Version(2, 57)
+MAXIMUM = Version(2, 104)
 
 
 @dataclass(frozen=True)

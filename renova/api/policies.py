@@ -20,6 +20,8 @@ CONSOLE_OUTPUT = "os_compute_api:os-console-output"
 INSTANCE_ACTIONS = "os_compute_api:os-instance-actions:"
 EXTENDED_SERVER_ATTRIBUTES = "os_compute_api:os-extended-server-attributes"
 SERVER_METADATA = "os_compute_api:server-metadata:"
+SERVER_TOPOLOGY = "compute:server:topology:"
+REQUESTED_DESTINATION = "compute:servers:create:requested_destination"
 SERVER_TAGS = "os_compute_api:os-server-tags:"
 IPS = "os_compute_api:ips:"
 LOCK_SERVER = "os_compute_api:os-lock-server:"
@@ -57,11 +59,13 @@ DEFAULTS = {
     **{
         SERVERS + name: MEMBER
         for name in (
-            *("create", "create:attach_network", "create:attach_volume"),
-            *("delete", "update", "reboot", "rebuild", "start", "stop"),
+            *("create", "create:attach_network", "create:attach_volume", "create:trusted_certs"),
+            *("delete", "update", "reboot", "rebuild", "rebuild:trusted_certs", "start", "stop"),
             *("resize", "confirm_resize", "revert_resize"),
         )
     },
+    REQUESTED_DESTINATION: ADMIN,
+    SERVER_TOPOLOGY + "index": READER,
     CONSOLE_OUTPUT: MEMBER,
     INSTANCE_ACTIONS + "list": READER,
     INSTANCE_ACTIONS + "show": READER,

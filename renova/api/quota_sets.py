@@ -20,7 +20,7 @@ class NoUserQuotas(Invalid):
     """Quotas of a single user can not be set: they are those of the project."""
 
 
-@routes.on("GET", PATH)
+@routes.on("GET", PATH, query=OfUser)
 async def show(call: Call) -> Answer:
     project_id = call.path["project_id"]
     call.query(OfUser)
@@ -30,7 +30,7 @@ async def show(call: Call) -> Answer:
     return Answer({"quota_set": QuotaSet.of(project_id, limits)})
 
 
-@routes.on("GET", PATH + "/detail")
+@routes.on("GET", PATH + "/detail", query=OfUser)
 async def detail(call: Call) -> Answer:
     project_id = call.path["project_id"]
     user_id = call.query(OfUser).user_id

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import procrastinate
 from oslo_config import cfg
@@ -24,6 +24,12 @@ from renova.errors import Forbidden, Invalid
 
 RequestModel = TypeVar("RequestModel", bound=Request)
 QueryModel = TypeVar("QueryModel", bound=Query)
+
+
+class NoParameters(Query):
+    """What a GET may be asked with that takes no parameters. Up to 2.101 it ignores all."""
+
+    closed_since: ClassVar[Version] = Version(2, 102)
 
 
 @dataclass(frozen=True)
@@ -90,15 +96,18 @@ class Call:
         limit = longest if query.limit is None else min(query.limit, longest)
         return Page(limit, query.marker, sort_keys, sort_dirs)
 
-    def next_links(self, collection: str, page: Page, markers: list[str]) -> dict[str, Any]:
+    def next_links(
+        self, collection: str, page: Page, markers: list[str], *, name: str | None = None
+    ) -> dict[str, Any]:
         """{"<noun>_links": […]} if the page is full, else {}. `markers` are those of the page's rows.
 
         `collection` is the rest of the path ("servers/detail"); the noun is its first part, without "os-".
+        `name` is what Nova calls the links where it is something else.
         """
         if not markers or len(markers) != page.limit:
             return {}
         noun = collection.split("/", 1)[0].removeprefix("os-")
-        return {f"{noun}_links": self.links.next_page(collection, self.query_items, markers[-1])}
+        return {name or f"{noun}_links": self.links.next_page(collection, self.query_items, markers[-1])}
 
 
 @dataclass(frozen=True)
@@ -115,10 +124,14 @@ Handler = Callable[[Call], Awaitable[Answer]]
 
 @dataclass(frozen=True)
 class Route:
-    """One handler and the microversions that have it; at others the call does not exist (404)."""
+    """One handler and the microversions that have it; at others the call does not exist (404).
+
+    `query` is what a GET may be asked with; see NoParameters for one that may be asked with nothing.
+    """
 
     handler: Handler
     versions: Span
+    query: type[Query] = NoParameters
 
 
 class Routes:
@@ -132,11 +145,13 @@ class Routes:
         self.by_path: dict[str, dict[str, Route]] = {}
         self.actions: dict[str, dict[str, Route]] = {}
 
-    def on(self, method: str, path: str, versions: Span | None = None) -> Callable[[Handler], Handler]:
-        """Register a handler: `@routes.on("GET", "/servers")`."""
+    def on(
+        self, method: str, path: str, versions: Span | None = None, *, query: type[Query] = NoParameters
+    ) -> Callable[[Handler], Handler]:
+        """Register a handler: `@routes.on("GET", "/servers", query=ListServers)`."""
 
         def register(handler: Handler) -> Handler:
-            self.by_path.setdefault(path, {})[method] = Route(handler, versions or Span())
+            self.by_path.setdefault(path, {})[method] = Route(handler, versions or Span(), query)
             return handler
 
         return register
@@ -183,8 +198,8 @@ class Found:
     route: Route | None = None
     actions: Mapping[str, Route] = field(default_factory=dict)
 
-    def choose(self, version: Version, body: Any) -> Handler:
-        """The handler. Raises MalformedBody or NoSuchAction (400), NotFound (404) if the version lacks it."""
+    def choose(self, version: Version, body: Any) -> Route:
+        """The route. Raises MalformedBody or NoSuchAction (400), NotFound (404) if the version lacks it."""
         route = self.route
         if route is None:
             if not isinstance(body, dict) or len(body) != 1:
@@ -195,7 +210,7 @@ class Found:
             route = self.actions[name]
         if version not in route.versions:
             raise NotFound()
-        return route.handler
+        return route
 
 
 def _match(template: list[str], parts: list[str]) -> dict[str, str] | None:

@@ -53,10 +53,10 @@ async def reboot(call: Call) -> Answer:
 
 @routes.action(PATH, "lock")
 async def lock(call: Call) -> Answer:
-    call.parse(LockServer)
+    asked = call.parse(LockServer).details
     async with call.transaction() as session:
         server = await found(call, session, LOCK_SERVER + "lock")
-        await locks.lock(session, call.caller, server)
+        await locks.lock(session, call.caller, server, asked.locked_reason if asked else None)
     return Answer(status=202)
 
 

@@ -4,8 +4,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.api import passwords
 from renova.api.boot_images import usable_image
-from renova.api.microversions import Version
-from renova.api.policies import SERVERS
+from renova.api.microversions import Change
+from renova.api.policies import REQUESTED_DESTINATION, SERVERS
 from renova.api.requests import Answer, Call, Routes
 from renova.api.schemas.servers import CreateServer, File, RequestedNetwork
 from renova.api.schemas.servers import NewServer as Asked
@@ -20,20 +20,21 @@ from renova.errors import FlavorNotFound, Forbidden, Invalid, KeyPairNotFound
 
 routes = Routes()
 
-_DESCRIPTION = Version(2, 19)
+OWN_DESCRIPTION = Change("2.19", "a new server is described by its `description`, and not by its name")
 # Every server is in Nova's default zone: there are no others to choose from.
 _ZONE = "nova"
 
 
 @routes.on("POST", "/servers")
 async def create(call: Call) -> Answer:
-    asked = call.parse(CreateServer).server
+    body = call.parse(CreateServer)
+    asked = body.server
     call.can(SERVERS + "create")
     async with call.transaction() as session:
         rules = await metadata.Rules.of(session, call.parts.conf, call.caller.project_id)
     own, charging_mode = metadata.new_set(rules, call.caller, asked.metadata or {})
     check_files(rules.limits, asked.personality or [])
-    new = await _checked(call, asked, own)
+    new = await _checked(call, asked, own, body.scheduler_hints)
     async with call.transaction() as session:
         servers = await compute.create_servers(
             session, call.parts.jobs, Limits.of(call.parts.conf), call.caller, new
@@ -71,17 +72,26 @@ def check_files(limits: Limits, files: list[File]) -> None:
         raise Forbidden(f"Personality file content exceeds maximum {largest}")
 
 
-async def _checked(call: Call, asked: Asked, own_metadata: dict[str, str]) -> compute.NewServer:
+async def _checked(
+    call: Call, asked: Asked, own_metadata: dict[str, str], hints: dict[str, list[str]]
+) -> compute.NewServer:
     """What was asked for, once nothing speaks against it. Nothing is written here."""
     minimum = asked.min_count or 1
     maximum = asked.max_count or minimum
     if minimum > maximum:
         raise Invalid("min_count must be <= max_count")
+    if asked.trusted_image_certificates:
+        call.can(SERVERS + "create:trusted_certs")
+    host = _requested_host(call, asked)
     _check_zone(call, asked)
     _refuse_volumes(asked)
     if not asked.image_ref:
         raise Invalid("Missing imageRef attribute")
     _check_security_groups(call, asked)
+    if hints.get("group"):
+        raise Invalid(f"Instance group {hints['group'][0]} could not be found.")
+    if asked.hostname is not None and maximum > 1:
+        raise Invalid("Unable to allocate a single hostname to multiple instances")
     async with call.transaction() as session:
         card = await _card(call, session, asked)
         if card is not None and card.fixed_ip is not None and maximum > 1:
@@ -90,7 +100,7 @@ async def _checked(call: Call, asked: Asked, own_metadata: dict[str, str]) -> co
             )
         flavor = await _flavor(call, session, asked)
         key = None if asked.key_name is None else await key_of(call, session, asked.key_name)
-        agent = await hosts.agent_of(session, await hosts.choose_host(session))
+        agent = await hosts.agent_of(session, await hosts.choose_host(session, host))
     # Between two transactions: Glance may take its time, and a connection of the pool is not to wait for it.
     image = await usable_image(
         call,
@@ -109,11 +119,16 @@ async def _checked(call: Call, asked: Asked, own_metadata: dict[str, str]) -> co
         personality=[file.model_dump() for file in asked.personality or []],
         metadata=own_metadata,
         tags=sorted({*(asked.tags or [])}),
-        description=asked.description if call.version >= _DESCRIPTION else asked.name,
+        description=asked.description if call.version in OWN_DESCRIPTION else asked.name,
         disk_config=asked.disk_config or "MANUAL",
         access_ip_v4=asked.access_ip_v4,
         access_ip_v6=asked.access_ip_v6,
         availability_zone=_ZONE,
+        pinned_availability_zone=asked.availability_zone,
+        hostname=asked.hostname,
+        trusted_image_certificates=asked.trusted_image_certificates,
+        scheduler_hints=hints,
+        host=host,
         wants_port=card is not None,
         fixed_ip=card.fixed_ip if card is not None else None,
         min_count=minimum,
@@ -128,6 +143,22 @@ def _check_zone(call: Call, asked: Asked) -> None:
         call.can(SERVERS + "create:forced_host")
     if host or zone != _ZONE:
         raise Invalid("The requested availability zone is not available")
+
+
+def _requested_host(call: Call, asked: Asked) -> str | None:
+    """The host that an admin asks for: here a host and its hypervisor have one name."""
+    host, hypervisor = asked.host, asked.hypervisor_hostname
+    if host is None and hypervisor is None:
+        return None
+    call.can(REQUESTED_DESTINATION)
+    if ":" in (asked.availability_zone or ""):
+        raise Invalid(
+            "One mechanism with host and/or hypervisor_hostname and another mechanism with zone:host:node "
+            "are mutually exclusive."
+        )
+    if host is not None and hypervisor not in {None, host}:
+        raise hosts.HostNotFound(host)
+    return host or hypervisor
 
 
 def _refuse_volumes(asked: Asked) -> None:

@@ -7,7 +7,7 @@ from renova.api.requests import Answer, Call, Routes
 from renova.api.schemas.rebuild import BY_PROFILE
 from renova.api.server_actions import PATH
 from renova.api.server_create import check_files, key_of
-from renova.api.servers import found, sight_of_one
+from renova.api.servers import AS_SHOWN, found, sight_of_one
 from renova.api.views import servers as views
 from renova.compute import hosts, metadata, servers
 from renova.compute.rebuild import Rebuild, begin_rebuild, check_rebuild
@@ -21,6 +21,8 @@ async def rebuild(call: Call) -> Answer:
     asked = call.parse(BY_PROFILE[profile]).rebuild
     async with call.transaction() as session:
         server = await found(call, session, SERVERS + "rebuild")
+        if asked.sent("trusted_image_certificates"):
+            call.can(SERVERS + "rebuild:trusted_certs", project_id=server.project_id)
         check_rebuild(call.caller, server, profile)
         key = None if asked.key_name is None else await key_of(call, session, asked.key_name)
         agent = await hosts.agent_of(session, server.host)
@@ -51,6 +53,9 @@ async def rebuild(call: Call) -> Answer:
         disk_config=asked.disk_config,
         access_ip_v4=asked.access_ip_v4,
         access_ip_v6=asked.access_ip_v6,
+        hostname=asked.hostname,
+        trusted_image_certificates=asked.trusted_image_certificates,
+        trusted_image_certificates_sent=asked.sent("trusted_image_certificates"),
         personality=None if asked.personality is None else [file.model_dump() for file in asked.personality],
     )
     async with call.transaction() as session:
@@ -61,7 +66,6 @@ async def rebuild(call: Call) -> Answer:
         # Read again, with its ports: what was found above is from before.
         server = await servers.find_server(session, server.id, call.caller)
         sight = await sight_of_one(call, session, server)
-    view = views.rebuilt(
-        server, sight, passwords.generate() if asked.admin_pass is None else asked.admin_pass
-    )
+    answer = views.rebuilt_in_detail if call.version in AS_SHOWN else views.rebuilt
+    view = answer(server, sight, passwords.generate() if asked.admin_pass is None else asked.admin_pass)
     return Answer({"server": view}, status=202, headers={"Location": view.links[0]["href"]})

@@ -27,9 +27,8 @@ class NotAttached(NotFound):
         super().__init__(f"Instance {server_id} is not attached to volume {volume_id}")
 
 
-@routes.on("GET", ALL)
+@routes.on("GET", ALL, query=ListAttachments)
 async def index(call: Call) -> Answer:
-    call.query(ListAttachments)
     async with call.transaction() as session:
         await found(call, session, VOLUME_ATTACHMENTS + "index")
     return Answer({"volumeAttachments": []})

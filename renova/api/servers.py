@@ -5,15 +5,19 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.api.errors import NotFound
+from renova.api.microversions import Change
 from renova.api.policies import EXTENDED_SERVER_ATTRIBUTES, IPS, SERVERS
 from renova.api.requests import Answer, Call, Routes
 from renova.api.schemas.servers import UpdateServer
 from renova.api.views import servers as views
+from renova.api.views.addresses import addresses
 from renova.api.views.servers import Sight
 from renova.compute import power, servers
 from renova.db.tables import Server
 
 routes = Routes()
+
+AS_SHOWN = Change("2.75", "what PUT and a rebuild answer has every field that GET shows")
 
 
 async def sight_of(
@@ -50,7 +54,7 @@ async def found(call: Call, session: AsyncSession, rule: str, *, deleted: bool =
 async def show(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, SERVERS + "show")
-        return Answer({"server": views.detail(server, await sight_of_one(call, session, server))})
+        return Answer({"server": views.shown(server, await sight_of_one(call, session, server))})
 
 
 @routes.on("PUT", "/servers/{server_id}")
@@ -58,8 +62,10 @@ async def update(call: Call) -> Answer:
     changes = call.parse(UpdateServer).server
     async with call.transaction() as session:
         server = await found(call, session, SERVERS + "update")
-        await servers.update_server(session, server, changes.model_dump(exclude_unset=True))
-        return Answer({"server": views.updated(server, await sight_of_one(call, session, server))})
+        await servers.update_server(session, server, changes.columns())
+        sight = await sight_of_one(call, session, server)
+    answer = views.shown if call.version in AS_SHOWN else views.updated
+    return Answer({"server": answer(server, sight)})
 
 
 @routes.on("DELETE", "/servers/{server_id}")
@@ -74,15 +80,15 @@ async def delete(call: Call) -> Answer:
 async def list_addresses(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, IPS + "index")
-    return Answer({"addresses": views.addresses(server)})
+    return Answer({"addresses": addresses(server)})
 
 
 @routes.on("GET", "/servers/{server_id}/ips/{label}")
 async def show_addresses(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, IPS + "show")
-    addresses: dict[str, Any] = views.addresses(server)
+    shown: dict[str, Any] = addresses(server)
     label = call.path["label"]
-    if label not in addresses:
+    if label not in shown:
         raise NotFound("Instance is not a member of specified network")
-    return Answer({label: addresses[label]})
+    return Answer({label: shown[label]})

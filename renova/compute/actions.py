@@ -4,6 +4,7 @@ The same rows are os-instance-actions for a client and the memory of an agent. A
 `finished_at`.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,7 @@ from sqlalchemy.orm import selectinload
 
 from renova import jobs as queue
 from renova.compute.caller import Caller
+from renova.compute.pages import Page, fetch_page
 from renova.db.tables import Action, Event, Server
 
 
@@ -55,14 +57,30 @@ def _action(caller: Caller, server: Server, name: str, **more: Any) -> Action:
     )
 
 
-async def list_actions(session: AsyncSession, server_id: str) -> list[Action]:
-    """Newest first, as Nova lists them."""
-    rows = await session.scalars(
-        select(Action)
-        .where(Action.server_id == server_id)
-        .order_by(Action.started_at.desc(), Action.id.desc())
+async def list_actions(
+    session: AsyncSession,
+    server_id: str,
+    page: Page,
+    *,
+    changes_since: datetime | None = None,
+    changes_before: datetime | None = None,
+) -> list[Action]:
+    """One page, newest first, as Nova lists them. The marker is a request id. Raises MarkerNotFound."""
+    known = select(Action).where(Action.server_id == server_id)
+    statement = known
+    if changes_since is not None:
+        statement = statement.where(Action.updated_at >= changes_since)
+    if changes_before is not None:
+        statement = statement.where(Action.updated_at <= changes_before)
+    return await fetch_page(
+        session,
+        statement,
+        replace(page, sort_keys=("started_at",), sort_dirs=("desc",)),
+        columns={"started_at": Action.started_at},
+        unique=Action.id,
+        marker_column=Action.request_id,
+        marker_among=known,
     )
-    return list(rows)
 
 
 async def find_action(session: AsyncSession, server_id: str, request_id: str) -> Action | None:

@@ -38,6 +38,12 @@ class NewServer:
     access_ip_v4: str | None = None
     access_ip_v6: str | None = None
     availability_zone: str = "nova"
+    pinned_availability_zone: str | None = None
+    hostname: str | None = None
+    trusted_image_certificates: list[str] | None = None
+    scheduler_hints: dict[str, Any] = field(default_factory=dict)
+    # The one host that the server may run on; None lets Renova choose.
+    host: str | None = None
     wants_port: bool = True
     fixed_ip: str | None = None
     min_count: int = 1
@@ -63,7 +69,7 @@ async def create_servers(
         ram=new.flavor.ram,
     )
     reservation = "r-" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
-    host = await choose_host(session)
+    host = await choose_host(session, new.host)
     return [
         await _create_one(session, jobs, caller, new, host, reservation, index, count)
         for index in range(count)
@@ -85,6 +91,7 @@ async def _create_one(
     name = new.name if count == 1 else f"{new.name}-{index + 1}"
     system: dict[str, Any] = {
         "name": name,
+        "hostname": new.hostname or hostname_of(name, server_id),
         "description": new.description,
         "image_id": new.image.id,
         "image_properties": new.image.properties,
@@ -96,12 +103,12 @@ async def _create_one(
         "disk_config": new.disk_config,
         "access_ip_v4": new.access_ip_v4,
         "access_ip_v6": new.access_ip_v6,
+        "trusted_image_certificates": new.trusted_image_certificates,
     }
     server = Server(
         id=server_id,
         project_id=caller.project_id,
         user_id=caller.user_id,
-        hostname=hostname_of(name, server_id),
         vm_state=VmState.BUILDING,
         task_state=TaskState.SCHEDULING,
         host=host,
@@ -109,6 +116,8 @@ async def _create_one(
         tags=new.tags,
         config_drive=True,  # A guest has no other source of metadata, so a drive is always there.
         availability_zone=new.availability_zone,
+        pinned_availability_zone=new.pinned_availability_zone,
+        scheduler_hints=new.scheduler_hints,
         reservation_id=reservation,
         launch_index=index,
         **system,

@@ -41,6 +41,7 @@ class FlavorFilters:
     is_public: bool | None = True
     min_ram: int | None = None
     min_disk: int | None = None
+    name: str | None = None  # A regular expression, found anywhere in the name.
 
 
 def _visible(caller: Caller) -> Select[Flavor]:
@@ -59,7 +60,7 @@ async def find_flavor(session: AsyncSession, flavor_id: str, caller: Caller) -> 
 async def list_flavors(
     session: AsyncSession, caller: Caller, filters: FlavorFilters, page: Page
 ) -> list[Flavor]:
-    """Raises MarkerNotFound."""
+    """Raises MarkerNotFound, and Invalid for a bad regular expression."""
     statement = _visible(caller)
     if not caller.is_admin:
         statement = statement.where(Flavor.disabled.is_(False))
@@ -69,6 +70,8 @@ async def list_flavors(
         statement = statement.where(Flavor.ram >= filters.min_ram)
     if filters.min_disk is not None:
         statement = statement.where(Flavor.disk >= filters.min_disk)
+    if filters.name is not None:
+        statement = statement.where(Flavor.name.regexp_match(filters.name))
     return await fetch_page(
         session,
         statement,

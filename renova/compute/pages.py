@@ -7,11 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from sqlalchemy import ColumnElement, Select, and_, false, literal, or_
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from renova.errors import Invalid
+
+# What PostgreSQL raises for a pattern. One that unfolds to gigabytes is an internal error to it.
+_REFUSED_PATTERNS = (
+    psycopg.errors.InvalidRegularExpression,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.InternalError_,
+)
 
 
 class MarkerNotFound(Invalid):
@@ -47,7 +56,8 @@ async def fetch_page(
     of the request has to name the same ones. `unique` breaks ties and follows the direction of the last key.
     Rows whose key is null come first when the order is ascending. The marker is looked for in
     `marker_among` (default: `statement`), so that a row which a filter no longer lets through still marks its
-    place. Raises MarkerNotFound when it is not there.
+    place. Raises MarkerNotFound when it is not there, and Invalid for a bad regular expression in
+    `statement`.
     """
     order = [
         (columns[key], direction == "desc")
@@ -72,7 +82,13 @@ async def fetch_page(
     )
     if page.limit is not None:
         statement = statement.limit(page.limit)
-    return list((await session.scalars(statement)).unique())
+    try:
+        return list((await session.scalars(statement)).unique())
+    except DBAPIError as error:
+        # PostgreSQL's regular expressions are not quite Python's, so only it can tell.
+        if isinstance(error.orig, _REFUSED_PATTERNS):
+            raise Invalid(f"Invalid filter: {error.orig.diag.message_primary}") from error
+        raise
 
 
 def _after(

@@ -45,6 +45,9 @@ class Rebuild:
     disk_config: str | None = None
     access_ip_v4: str | None = None
     access_ip_v6: str | None = None
+    hostname: str | None = None
+    trusted_image_certificates: list[str] | None = None
+    trusted_image_certificates_sent: bool = False
     personality: list[dict[str, str]] | None = None
 
     def changes(self) -> dict[str, Any]:
@@ -61,6 +64,7 @@ class Rebuild:
             "disk_config": self.disk_config,
             "access_ip_v4": self.access_ip_v4,
             "access_ip_v6": self.access_ip_v6,
+            "hostname": self.hostname,
         }
         changes |= {column: value for column, value in optional.items() if value is not None}
         if self.key_sent:
@@ -70,6 +74,8 @@ class Rebuild:
             changes["user_data"] = self.user_data
         if self.description_sent:
             changes["description"] = self.description
+        if self.trusted_image_certificates_sent:
+            changes["trusted_image_certificates"] = self.trusted_image_certificates
         return changes
 
 

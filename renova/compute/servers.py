@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import psycopg
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, Text, cast, or_, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, Text, case, cast, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, joinedload, selectinload
 
@@ -17,7 +15,7 @@ from renova.compute.hosts import AGENT, ALIVE
 from renova.compute.pages import Page, fetch_page
 from renova.compute.states import states_of
 from renova.db.tables import Port, Server, Service
-from renova.errors import Invalid, ServerNotFound
+from renova.errors import Conflict, ServerNotFound
 
 # Nova's names of what a list can be filtered by, the values of which have to be met exactly …
 EXACT: dict[str, SQLColumnExpression[Any]] = {
@@ -37,6 +35,12 @@ PATTERNS: dict[str, SQLColumnExpression[Any]] = {
     "hostname": Server.hostname,
     "key_name": Server.key_name,
     "node": Server.host,
+    # The same for every server here.
+    "kernel_id": literal(""),
+    "ramdisk_id": literal(""),
+    "root_device_name": literal("/dev/vda"),
+    "config_drive": case((Server.config_drive, "True"), else_=""),
+    "auto_disk_config": case((Server.disk_config == "AUTO", "1"), else_="0"),
     "reservation_id": Server.reservation_id,
     "availability_zone": Server.availability_zone,
     "locked_by": Server.locked_by,
@@ -65,6 +69,7 @@ SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
     "key_name": Server.key_name,
     "launch_index": Server.launch_index,
     "launched_at": Server.launched_at,
+    "locked": Server.locked,
     "locked_by": Server.locked_by,
     "node": Server.host,
     "power_state": Server.power_state,
@@ -77,13 +82,6 @@ SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
     "uuid": Server.id,
     "vm_state": Server.vm_state,
 }
-
-# What PostgreSQL raises for a pattern. One that unfolds to gigabytes is an internal error to it.
-_REFUSED_PATTERNS = (
-    psycopg.errors.InvalidRegularExpression,
-    psycopg.errors.ProgramLimitExceeded,
-    psycopg.errors.InternalError_,
-)
 
 
 @dataclass(frozen=True)
@@ -102,6 +100,8 @@ class ServerFilters:
     ip: str | None = None
     ip6: str | None = None
     changes_since: datetime | None = None
+    changes_before: datetime | None = None
+    locked: bool | None = None
     tags_all: tuple[str, ...] = ()
     tags_any: tuple[str, ...] = ()
     not_tags_all: tuple[str, ...] = ()
@@ -137,29 +137,44 @@ async def list_servers(
     """
     known = select(Server).where(*_projects(caller, filters))
     statement = _with_ports(known.where(*_conditions(filters)))
-    try:
-        return await fetch_page(
-            session,
-            statement,
-            page,
-            columns=SORT_COLUMNS,
-            unique=Server.id,
-            marker_column=Server.id,
-            marker_among=known,
-        )
-    except DBAPIError as error:
-        # PostgreSQL's regular expressions are not quite Python's, so only it can tell.
-        if isinstance(error.orig, _REFUSED_PATTERNS):
-            raise Invalid(f"Invalid filter: {error.orig.diag.message_primary}") from error
-        raise
+    return await fetch_page(
+        session,
+        statement,
+        page,
+        columns=SORT_COLUMNS,
+        unique=Server.id,
+        marker_column=Server.id,
+        marker_among=known,
+    )
 
 
 async def update_server(session: AsyncSession, server: Server, changes: Mapping[str, Any]) -> None:
-    """Set columns that a client may set freely (name, description, access addresses, disk_config)."""
+    """Set columns that a client may set (name, hostname, description, access addresses, disk_config, and the
+    zone that the server is pinned to). Raises Conflict for a pin to where the server is not.
+    """
+    if "pinned_availability_zone" in changes:
+        _check_pin(server, changes["pinned_availability_zone"])
     for column, value in changes.items():
         setattr(server, column, value)
     server.updated_at = datetime.now(UTC)
     await session.flush()
+
+
+def _check_pin(server: Server, zone: str | None) -> None:
+    """A server may be unpinned, and pinned again where it is. Nova's sentences."""
+    pinned = server.pinned_availability_zone
+    if zone in {None, pinned}:
+        return
+    if pinned is not None:
+        raise Conflict(
+            "Cannot change pinned availability zone directly. Unpin first by setting "
+            "pinned_availability_zone to null."
+        )
+    if zone != server.availability_zone:
+        raise Conflict(
+            f"Server can only be pinned to its current availability zone '{server.availability_zone}', but "
+            f"'{zone}' was requested."
+        )
 
 
 async def host_statuses(session: AsyncSession, hosts: set[str]) -> dict[str, str]:
@@ -193,6 +208,10 @@ def _conditions(filters: ServerFilters) -> list[ColumnElement[bool]]:
         found.append(_of_address(filters.ip6, six=True))
     if filters.changes_since:
         found.append(Server.updated_at >= filters.changes_since)
+    if filters.changes_before:
+        found.append(Server.updated_at <= filters.changes_before)
+    if filters.locked is not None:
+        found.append(Server.locked.is_(filters.locked))
     if filters.tags_all:
         found.append(_has_tags(filters.tags_all))
     if filters.tags_any:

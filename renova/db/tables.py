@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Text, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship
 
 
 class Base(DeclarativeBase):
@@ -101,6 +101,7 @@ class System:
     """
 
     name: Mapped[str]
+    hostname: Mapped[str]
     description: Mapped[str | None]
     image_id: Mapped[str]
     image_properties: Mapped[dict[str, str]] = mapped_column(server_default=text("'{}'"))
@@ -112,6 +113,9 @@ class System:
     disk_config: Mapped[str] = mapped_column(server_default="MANUAL")
     access_ip_v4: Mapped[str | None]
     access_ip_v6: Mapped[str | None]
+    trusted_image_certificates: Mapped[list[str] | None] = mapped_column(
+        comment="kept and shown; nothing here validates signatures"
+    )
 
 
 class Server(System, Base):
@@ -130,7 +134,6 @@ class Server(System, Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     project_id: Mapped[str]
     user_id: Mapped[str]
-    hostname: Mapped[str]
     vm_state: Mapped[str]
     task_state: Mapped[str | None]
     power_state: Mapped[int] = mapped_column(server_default="0")
@@ -142,9 +145,12 @@ class Server(System, Base):
     tags: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
     config_drive: Mapped[bool] = mapped_column(server_default=text("false"))
     availability_zone: Mapped[str] = mapped_column(server_default="nova")
+    pinned_availability_zone: Mapped[str | None] = mapped_column(comment="the zone that was asked for")
+    scheduler_hints: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     reservation_id: Mapped[str]
     launch_index: Mapped[int] = mapped_column(server_default="0")
     locked_by: Mapped[str | None] = mapped_column(comment="'owner' or 'admin'; null is not locked")
+    locked: Mapped[bool] = column_property(locked_by.is_not(None))
     locked_reason: Mapped[str | None]
     charging_mode: Mapped[str] = mapped_column(server_default="0")
     fault: Mapped[dict[str, Any] | None]

@@ -37,6 +37,10 @@ async def create(api: httpx.AsyncClient, admin: dict[str, str], **fields: Any) -
     return await api.post("/v2.1/flavors", json={"flavor": {**NEW, **fields}}, headers=admin)
 
 
+def at(version: str) -> dict[str, str]:
+    return {"OpenStack-API-Version": f"compute {version}"}
+
+
 def ids(answer: httpx.Response) -> list[str]:
     assert answer.status_code == 200, answer.text
     return [flavor["id"] for flavor in answer.json()["flavors"]]
@@ -236,3 +240,46 @@ async def test_extra_specs(api: httpx.AsyncClient, sessions: Sessions) -> None:
     assert (await api.get("/v2.1/flavors/1/os-extra_specs/hw:x")).json() == {"hw:x": "1"}
     answer = await api.get("/v2.1/flavors/1/os-extra_specs/no")
     assert answer.json()["itemNotFound"]["message"] == "Flavor 1 has no extra specs with key no."
+
+
+# doc/api_samples/flavors/v2.61, v2.75 and v2.102, flavor-get-resp.json
+async def test_what_microversions_change_in_a_flavor(
+    api: httpx.AsyncClient, admin: dict[str, str], sessions: Sessions
+) -> None:
+    async with sessions.begin() as session:
+        await session.execute(update(Flavor).where(Flavor.id == "1").values(extra_specs={"hw:x": "1"}))
+
+    async def shown(version: str, path: str = "/v2.1/flavors/1") -> dict[str, Any]:
+        flavor: dict[str, Any] = (await api.get(path, headers=at(version))).json()["flavor"]
+        return flavor
+
+    oldest, specs, swap, newest = [await shown(v) for v in ("2.60", "2.61", "2.75", "2.102")]
+    assert specs == oldest | {"extra_specs": {"hw:x": "1"}}
+    assert (specs["swap"], swap) == ("", specs | {"swap": 0})
+    gone = {"rxtx_factor", "OS-FLV-DISABLED:disabled"}
+    assert newest == {name: value for name, value in swap.items() if name not in gone}
+    detail = (await api.get("/v2.1/flavors/detail", headers=at("2.102"))).json()["flavors"]
+    assert detail[0] == newest
+    (brief, *_) = (await api.get("/v2.1/flavors", headers=at("2.102"))).json()["flavors"]
+    assert brief.keys() == {"id", "name", "links", "description"}
+
+    body = {"flavor": {**NEW, "rxtx_factor": 2.0}}
+    refused = await api.post("/v2.1/flavors", json=body, headers=admin | at("2.102"))
+    assert "('rxtx_factor' was unexpected)" in refused.json()["badRequest"]["message"]
+    made = await api.post("/v2.1/flavors", json=body, headers=admin | at("2.101"))
+    assert (made.json()["flavor"]["rxtx_factor"], made.json()["flavor"]["extra_specs"]) == (2.0, {})
+    described = {"flavor": {"description": "new"}}
+    changed = await api.put("/v2.1/flavors/b", json=described, headers=admin | at("2.102"))
+    assert changed.json()["flavor"] == await shown("2.102", "/v2.1/flavors/b")
+
+
+async def test_names_filter_from_2_102_on(api: httpx.AsyncClient) -> None:
+    everything = ids(await api.get("/v2.1/flavors", headers=at("2.101")))
+    assert ids(await api.get("/v2.1/flavors?name=na%2Bno$", headers=at("2.102"))) == ["1"]
+    assert ids(await api.get("/v2.1/flavors?name=nano", headers=at("2.74"))) == everything
+    for query, version in (
+        *(("name=nano", "2.101"), ("nonesuch=1", "2.75")),
+        *(("name=(", "2.102"), ("sort_key=rxtx_factor", "2.102")),
+    ):
+        answer = await api.get(f"/v2.1/flavors?{query}", headers=at(version))
+        assert answer.status_code == 400, query

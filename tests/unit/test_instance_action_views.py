@@ -28,6 +28,14 @@ EVENT = {
 }
 # instance-action-get-resp.json
 EVENT_FOR_ADMINS = EVENT | {"traceback": None}
+# v2.58/instance-actions-list-resp.json
+ACTION_2_58 = ACTION | {"updated_at": "2018-04-25T01:26:29.585618"}
+# v2.62/instance-action-get-non-admin-resp.json; the hash is that of the project and "compute".
+EVENT_2_62 = EVENT | {"hostId": "2091634baaccdc4c5a1d57069c833e402921df696b7f970791b12ec6"}
+# v2.62/instance-action-get-resp.json
+EVENT_FOR_ADMINS_2_62 = EVENT_2_62 | {"traceback": None, "host": "compute"}
+# v2.84/instance-action-get-resp.json
+EVENT_FOR_ADMINS_2_84 = EVENT_FOR_ADMINS_2_62 | {"details": None}
 
 
 def at(microsecond: int) -> datetime:
@@ -40,6 +48,8 @@ def make_action() -> Action:
         started_at=at(299627),
         finished_at=at(585618),
         result="Success",
+        host="compute",
+        details=None,
         traceback=None,
     )
     return Action(
@@ -50,12 +60,14 @@ def make_action() -> Action:
         user_id="admin",
         message=None,
         started_at=at(74293),
+        updated_at=at(585618),
         events=[event],
     )
 
 
 def test_list() -> None:
-    assert views.entry(make_action()).at(parse("2.1")) == ACTION
+    assert views.entry(make_action()).at(parse("2.57")) == ACTION
+    assert views.entry(make_action()).at(parse("2.58")) == ACTION_2_58
 
 
 @pytest.mark.parametrize(
@@ -65,14 +77,23 @@ def test_list() -> None:
         ("2.50", False, ACTION),
         ("2.51", False, ACTION | {"events": [EVENT]}),
         ("2.57", True, ACTION | {"events": [EVENT_FOR_ADMINS]}),
+        ("2.58", True, ACTION_2_58 | {"events": [EVENT_FOR_ADMINS]}),
+        ("2.61", False, ACTION_2_58 | {"events": [EVENT]}),
+        ("2.62", False, ACTION_2_58 | {"events": [EVENT_2_62]}),
+        ("2.62", True, ACTION_2_58 | {"events": [EVENT_FOR_ADMINS_2_62]}),
+        ("2.83", True, ACTION_2_58 | {"events": [EVENT_FOR_ADMINS_2_62]}),
+        ("2.84", False, ACTION_2_58 | {"events": [EVENT_2_62]}),
+        ("2.84", True, ACTION_2_58 | {"events": [EVENT_FOR_ADMINS_2_84]}),
     ],
 )
 def test_show(version: str, privileged: bool, expected: dict[str, Any]) -> None:
-    assert views.detail(make_action(), with_tracebacks=privileged).at(parse(version)) == expected
+    view = views.detail(make_action(), with_tracebacks=privileged, with_details=privileged)
+    assert view.at(parse(version)) == expected
 
 
 def test_an_event_under_way_has_no_end() -> None:
     action = make_action()
     action.events[0].finished_at, action.events[0].result = None, None
-    (event,) = views.detail(action, with_tracebacks=False).at(parse("2.51"))["events"]
+    view = views.detail(action, with_tracebacks=False, with_details=False)
+    (event,) = view.at(parse("2.51"))["events"]
     assert (event["finish_time"], event["result"]) == (None, None)

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from renova.api.marked import Request
-from renova.api.microversions import parse
+from renova.api.microversions import MAXIMUM, parse
 from renova.api.schemas.rebuild import BY_PROFILE, NoaRebuildServer, RebuildServer
 from renova.api.schemas.server_actions import GetConsoleOutput, RebootServer, StartServer
 from renova.api.schemas.servers import CreateServer, UpdateServer
@@ -46,6 +46,12 @@ CREATE_STEPS = [
     ("block_device_mapping_v2", [{"boot_index": 0, "tag": "disk1"}], "2.32", "2.32"),
     ("block_device_mapping_v2", [{"boot_index": 0, "tag": "disk1"}], "2.42", None),
     ("trusted_image_certificates", ["cert"], "2.63", None),
+    ("trusted_image_certificates", None, "2.63", None),
+    ("block_device_mapping_v2", [{"boot_index": 0, "volume_type": "fast"}], "2.67", None),
+    ("host", "compute-1", "2.74", None),
+    ("hypervisor_hostname", "compute-1", "2.74", None),
+    ("hostname", "web-1", "2.90", None),
+    ("hostname", "web.example.org", "2.94", None),
 ]
 REBUILD_STEPS = [
     ("description", None, "2.19", None),
@@ -55,8 +61,18 @@ REBUILD_STEPS = [
     ("user_data", "aGk=", "2.57", None),
     ("personality", [{"path": "/etc/motd", "contents": "aGk="}], "2.1", "2.56"),
     ("trusted_image_certificates", None, "2.63", None),
+    ("trusted_image_certificates", ["cert"], "2.63", None),
+    ("hostname", "web-1", "2.90", None),
+    ("hostname", "web.example.org", "2.94", None),
 ]
-VERSIONS = [f"2.{minor}" for minor in range(1, 58)]
+UPDATE_STEPS = [
+    ("description", None, "2.19", None),
+    ("hostname", "web-1", "2.90", None),
+    ("hostname", "web.example.org", "2.94", None),
+    ("pinned_availability_zone", None, "2.104", None),
+    ("pinned_availability_zone", "nova", "2.104", None),
+]
+VERSIONS = [f"2.{minor}" for minor in range(1, MAXIMUM.minor + 1)]
 
 
 def has(version: str, first: str, last: str | None) -> bool:
@@ -77,6 +93,39 @@ def test_fields_of_rebuild_come_and_go(
 ) -> None:
     for version in VERSIONS:
         assert takes_rebuild(version, profile, **{name: value}) == has(version, first, last), version
+
+
+@pytest.mark.parametrize(("name", "value", "first", "last"), UPDATE_STEPS)
+def test_fields_of_update_come_and_go(name: str, value: Any, first: str, last: str | None) -> None:
+    for version in VERSIONS:
+        body = {"server": {name: value}}
+        assert takes(UpdateServer, body, version) == has(version, first, last), version
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"trusted_image_certificates": []},
+        {"trusted_image_certificates": [""]},
+        {"trusted_image_certificates": ["same", "same"]},
+        {"trusted_image_certificates": [str(number) for number in range(51)]},
+        {"trusted_image_certificates": "cert"},
+        {"hostname": None},
+        {"hostname": ""},
+        {"hostname": "h" * 256},
+        {"hostname": "no host"},
+    ],
+)
+def test_create_and_rebuild_refuse(fields: dict[str, Any]) -> None:
+    assert not takes_new("2.100", **fields)
+    assert not takes_rebuild("2.100", "nova", **fields)
+    assert not takes_rebuild("2.100", "noa", **fields)
+
+
+@pytest.mark.parametrize("hostname", ["h", "h" * 64, "-web", "web-", "web_1"])
+def test_host_names_were_labels(hostname: str) -> None:
+    assert not takes_new("2.93", hostname=hostname)
+    assert takes_new("2.94", hostname=hostname)
 
 
 def test_networks_have_to_be_sent_from_2_37_on() -> None:
@@ -163,6 +212,21 @@ def test_hints_may_be_anything() -> None:
     server = {"name": "a", "flavorRef": "1", "imageRef": IMAGE}
     assert takes(CreateServer, {"server": server, "os:scheduler_hints": {"anything": [1]}}, "2.1")
     assert takes(CreateServer, {"server": server, "OS-SCH-HNT:scheduler_hints": {}}, "2.1")
+
+
+@pytest.mark.parametrize(
+    "hints",
+    [
+        {"group": "no uuid"},
+        {"different_host": ["x"]},
+        {"query": 1},
+        {"cidr": "24"},
+        {"build_near_host_ip": "x"},
+    ],
+)
+def test_hints_that_nova_knows_have_a_form(hints: dict[str, Any]) -> None:
+    server = {"name": "a", "flavorRef": "1", "imageRef": IMAGE}
+    assert not takes(CreateServer, {"server": server, "os:scheduler_hints": hints}, "2.1")
 
 
 def test_update() -> None:

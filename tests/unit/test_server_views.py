@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from renova.api.microversions import parse
+from renova.api.microversions import MAXIMUM, parse
 from renova.api.views import servers as views
+from renova.api.views.hosts import host_id
 from renova.api.views.links import Links
 from renova.api.views.servers import Sight
 from renova.compute.states import TaskState, VmState
@@ -30,6 +31,10 @@ FLAVOR_LINK = {
 }
 FLAVOR = {"original_name": "m1.tiny", "vcpus": 1, "ram": 512, "disk": 1, "ephemeral": 0, "swap": 0}
 
+IMAGE_REFERENCE = {
+    "id": IMAGE,
+    "links": [{"href": f"http://openstack.example.com/{PROJECT}/images/{IMAGE}", "rel": "bookmark"}],
+}
 # doc/api_samples/servers/server-update-resp.json
 UPDATE_2_1 = {
     "OS-DCF:diskConfig": "AUTO",
@@ -40,10 +45,7 @@ UPDATE_2_1 = {
     "flavor": FLAVOR_LINK,
     "hostId": "6ecda64e9c54aded9f07cf1f76501a94fcf2cc84e2f6d958a653bb1f",
     "id": SERVER,
-    "image": {
-        "id": IMAGE,
-        "links": [{"href": f"http://openstack.example.com/{PROJECT}/images/{IMAGE}", "rel": "bookmark"}],
-    },
+    "image": IMAGE_REFERENCE,
     "links": SERVER_LINKS,
     "metadata": {"My Server Name": "Apache1"},
     "name": "new-server-test",
@@ -91,22 +93,50 @@ ADMIN_2_3 = ADMIN_2_1 | {
     "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
     "OS-EXT-SRV-ATTR:user_data": "ZWNobyAiaGVsbG8gd29ybGQi",
 }
-# What each version adds to every answer about a server: doc/api_samples/servers/v2.9, v2.19, v2.26, v2.47.
+# What each version adds to every answer about a server: doc/api_samples/servers/v2.9, v2.19, v2.26, v2.47,
+# v2.63, v2.71, v2.73, v2.98 …
 SINCE: dict[str, dict[str, Any]] = {
     "2.9": {"locked": False},
     "2.19": {"description": None},
     "2.26": {"tags": []},
     "2.47": {"flavor": FLAVOR},
+    "2.63": {"trusted_image_certificates": ["0b5d2c72-12cc-4ba6-a8d7-3ff5cc1d8cb8"]},
+    "2.71": {"server_groups": []},
+    "2.73": {"locked_reason": None},
+    "2.98": {
+        "image": IMAGE_REFERENCE | {"properties": {"architecture": "x86_64", "auto_disk_config": "True"}}
+    },
+}
+# … and what the samples of v2.90, v2.96 and v2.100 add to whole ones: PUT and rebuild are whole since 2.75.
+WHOLE_SINCE: dict[str, dict[str, Any]] = {
+    "2.90": {"OS-EXT-SRV-ATTR:hostname": "new-server-test"},
+    "2.96": {"pinned_availability_zone": "us-west"},
+    "2.100": {"scheduler_hints": {"same_host": ["48e6a9f6-30af-47e0-bc04-acaed113bb4e"]}},
 }
 
 
-def added_by(version: str) -> dict[str, Any]:
+def added_by(version: str, added: dict[str, dict[str, Any]] = SINCE) -> dict[str, Any]:
     return {
         name: value
-        for first, fields in SINCE.items()
+        for first, fields in added.items()
         if parse(first) <= parse(version)
         for name, value in fields.items()
     }
+
+
+def whole(version: str, *, admin: bool = False, listed: bool = False) -> dict[str, Any]:
+    """What GET shows of a server at a version."""
+    expected = SHOW_2_1 | added_by(version) | added_by(version, WHOLE_SINCE)
+    if listed:
+        expected.pop("server_groups", None)
+    if not admin:
+        return expected
+    expected |= ADMIN_2_3 if parse(version) >= (2, 3) else ADMIN_2_1
+    if parse(version) >= (2, 16):
+        expected["host_status"] = "UP"
+    if parse(version) >= (2, 47):
+        expected["flavor"] = FLAVOR | {"extra_specs": {"hw:numa_nodes": "1"}}
+    return expected
 
 
 def make_server(**changes: Any) -> Server:
@@ -134,6 +164,8 @@ def make_server(**changes: Any) -> Server:
             "extra_specs": {"hw:numa_nodes": "1"},
         },
         "image_id": IMAGE,
+        "image_properties": {"architecture": "x86_64", "auto_disk_config": "True", "owner_note": "private"},
+        "trusted_image_certificates": ["0b5d2c72-12cc-4ba6-a8d7-3ff5cc1d8cb8"],
         "meta": {"My Server Name": "Apache1"},
         "tags": [],
         "key_name": None,
@@ -143,9 +175,12 @@ def make_server(**changes: Any) -> Server:
         "access_ip_v4": "1.2.3.4",
         "access_ip_v6": "80fe::",
         "availability_zone": "us-west",
+        "pinned_availability_zone": "us-west",
+        "scheduler_hints": {"same_host": ["48e6a9f6-30af-47e0-bc04-acaed113bb4e"]},
         "reservation_id": "r-00000001",
         "launch_index": 0,
         "locked_by": None,
+        "locked_reason": None,
         "charging_mode": "0",
         "fault": None,
         "created_at": datetime(2013, 9, 3, 4, 1, 32, tzinfo=UTC),
@@ -171,25 +206,47 @@ VERSIONS = [
     "2.53",
     "2.54",
     "2.57",
+    "2.62",
+    "2.63",
+    "2.70",
+    "2.71",
+    "2.72",
+    "2.73",
+    "2.74",
+    "2.75",
+    "2.89",
+    "2.90",
+    "2.95",
+    "2.96",
+    "2.97",
+    "2.98",
+    "2.99",
+    "2.100",
+    str(MAXIMUM),
 ]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_show_to_an_owner(version: str) -> None:
-    assert views.detail(make_server(), OWNER).at(parse(version)) == SHOW_2_1 | added_by(version)
+    assert views.shown(make_server(), OWNER).at(parse(version)) == whole(version)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_show_to_an_admin(version: str) -> None:
-    expected = SHOW_2_1 | added_by(version) | (ADMIN_2_3 if parse(version) >= (2, 3) else ADMIN_2_1)
-    if parse(version) >= (2, 16):
-        expected["host_status"] = "UP"
-    if parse(version) >= (2, 47):
-        expected["flavor"] = FLAVOR | {"extra_specs": {"hw:numa_nodes": "1"}}
-    assert views.detail(make_server(), ADMIN).at(parse(version)) == expected
+    assert views.shown(make_server(), ADMIN).at(parse(version)) == whole(version, admin=True)
 
 
+# doc/api_samples/servers/v2.71/servers-details-resp.json and later: a list names no groups.
 @pytest.mark.parametrize("version", VERSIONS)
+def test_list_in_detail(version: str) -> None:
+    assert views.detail(make_server(), OWNER).at(parse(version)) == whole(version, listed=True)
+
+
+PARTIAL = [version for version in VERSIONS if parse(version) < (2, 75)]
+WHOLE = [version for version in VERSIONS if parse(version) >= (2, 75)]
+
+
+@pytest.mark.parametrize("version", PARTIAL)
 def test_update(version: str) -> None:
     assert views.updated(make_server(), ADMIN).at(parse(version)).keys() == UPDATE_2_1.keys() | added_by(
         version
@@ -198,7 +255,7 @@ def test_update(version: str) -> None:
 
 
 # doc/api_samples/servers/v2.54 and v2.57, server-action-rebuild-resp.json; the page's example for progress.
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", PARTIAL)
 def test_rebuild(version: str) -> None:
     server = make_server(task_state=TaskState.REBUILDING, progress=1, key_name="new-key")
     expected = UPDATE_2_1 | added_by(version) | {"adminPass": "seekr3t", "status": "REBUILD", "progress": 0}
@@ -207,6 +264,24 @@ def test_rebuild(version: str) -> None:
     if parse(version) >= (2, 57):
         expected["user_data"] = "ZWNobyAiaGVsbG8gd29ybGQi"
     assert views.rebuilt(server, OWNER, "seekr3t").at(parse(version)) == expected
+
+
+# doc/api_samples/servers/v2.75/server-action-rebuild-resp.json and later. Owner's user_data has one name, and
+# the host's attributes, which admins see, do not repeat it.
+@pytest.mark.parametrize("version", WHOLE)
+def test_a_whole_rebuild(version: str) -> None:
+    server = make_server(task_state=TaskState.REBUILDING, progress=1)
+    expected = {
+        "adminPass": "seekr3t",
+        "status": "REBUILD",
+        "OS-EXT-STS:task_state": "rebuilding",
+        "user_data": "ZWNobyAiaGVsbG8gd29ybGQi",
+    }
+    answer = views.rebuilt_in_detail(server, OWNER, "seekr3t").at(parse(version))
+    assert answer == whole(version) | expected
+    seen_by_admins = whole(version, admin=True) | expected
+    del seen_by_admins["OS-EXT-SRV-ATTR:user_data"]
+    assert views.rebuilt_in_detail(server, ADMIN, "seekr3t").at(parse(version)) == seen_by_admins
 
 
 def test_create() -> None:
@@ -269,4 +344,4 @@ def test_charging_mode_is_shown_where_it_is_not_the_default() -> None:
 
 
 def test_the_same_host_has_another_id_in_another_project() -> None:
-    assert views.host_id(make_server()) != views.host_id(make_server(project_id="other"))
+    assert host_id(PROJECT, "compute-1") != host_id("other", "compute-1")

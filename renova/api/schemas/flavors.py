@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from renova.api.marked import Request
-from renova.api.microversions import since
+from renova.api.microversions import since, until
 from renova.api.schemas.sent import Sent
 from renova.api.schemas.types import (
     Boolean,
@@ -62,7 +62,7 @@ class NewFlavor(Request):
     disk: NonNegativeInteger
     ephemeral: Annotated[NonNegativeInteger, Field(alias="OS-FLV-EXT-DATA:ephemeral")] = 0
     swap: NonNegativeInteger = 0
-    rxtx_factor: Annotated[float, BeforeValidator(_factor), Field(gt=0, le=MAX_FLOAT)] = 1.0
+    rxtx_factor: Annotated[float, BeforeValidator(_factor), Field(gt=0, le=MAX_FLOAT), until("2.101")] = 1.0
     is_public: Annotated[Boolean, Field(alias="os-flavor-access:is_public")] = True
     description: Annotated[LongDescription, since("2.55")] = None
 
@@ -85,5 +85,13 @@ class ListFlavors(Paged):
     is_public: Sent[str] = None
     min_ram: Annotated[Sent[str], Field(alias="minRam")] = None
     min_disk: Annotated[Sent[str], Field(alias="minDisk")] = None
-    sort_key: Annotated[str, one_of(SORT_COLUMNS)] = "flavorid"
+    name: Annotated[Sent[str], since("2.102")] = None
+    early_sort_key: Annotated[str, one_of(SORT_COLUMNS), Field(alias="sort_key"), until("2.101")] = "flavorid"
+    later_sort_key: Annotated[
+        str, one_of(SORT_COLUMNS.keys() - {"rxtx_factor"}), Field(alias="sort_key"), since("2.102")
+    ] = "flavorid"
     sort_dir: Literal["asc", "desc"] = "asc"
+
+    @property
+    def sort_key(self) -> str:
+        return self.later_sort_key if self.sent("later_sort_key") else self.early_sort_key

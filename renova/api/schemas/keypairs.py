@@ -2,23 +2,33 @@
 
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from renova.api.marked import Query, Request
-from renova.api.microversions import since
+from renova.api.microversions import MINIMUM, Span, parse, required_since, since
 from renova.api.schemas.sent import Sent
 from renova.api.schemas.types import Limit, Name, Paged
 
-KeyPairName = Annotated[Name, StringConstraints(pattern=r"^[_\- a-zA-Z0-9]+$")]
+EarlyName = Annotated[Name, StringConstraints(pattern=r"^[_\- a-zA-Z0-9]+$")]
+LaterName = Annotated[Name, StringConstraints(pattern=r"^[_\-\@\. a-zA-Z0-9]+$")]
 
 
 class NewKeyPair(Request):
-    """Without a public key a pair is made, and the private half told."""
+    """Without a public key a pair is made, and the private half told, up to 2.91."""
 
-    name: KeyPairName
-    public_key: Sent[str] = None
+    early_name: Annotated[
+        Sent[EarlyName], Field(alias="name"), Span(last=parse("2.91"), required_from=MINIMUM)
+    ] = None
+    later_name: Annotated[
+        Sent[LaterName], Field(alias="name"), Span(first=parse("2.92"), required_from=parse("2.92"))
+    ] = None
+    public_key: Annotated[Sent[str], required_since("2.92")] = None
     type: Annotated[Literal["ssh", "x509"], since("2.2")] = "ssh"
     user_id: Annotated[Sent[str], since("2.10")] = None
+
+    @property
+    def name(self) -> str:
+        return self.later_name or self.early_name or ""
 
 
 class CreateKeyPair(Request):

@@ -1,6 +1,6 @@
 """What a client sends to rebuild a server, at each microversion and under each profile.
 
-Sources: Nova's API reference, "Rebuild Server", and its JSON schemas of 2.1 to 2.57; the seed page, Table 3.
+Sources: Nova's API reference, "Rebuild Server", and its JSON schemas; the seed page, Table 3.
 """
 
 from typing import Annotated
@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from renova.api.marked import Request
 from renova.api.microversions import since, until
 from renova.api.schemas.sent import Sent
-from renova.api.schemas.servers import DiskConfig, File
+from renova.api.schemas.servers import DiskConfig, File, Named
 from renova.api.schemas.types import (
     Base64,
     Boolean,
@@ -19,13 +19,16 @@ from renova.api.schemas.types import (
     Ipv6,
     Metadata,
     Name,
+    TrustedCertificates,
     Uuid,
     last_part,
 )
 
 
-class Rebuild(Request):
-    """Absence keeps what the server has. `null` clears description, key_name and user_data, and no other."""
+class Rebuild(Named):
+    """Absence keeps what the server has. `null` clears description, key_name, user_data and
+    trusted_image_certificates, and no other.
+    """
 
     image_ref: Annotated[Uuid, Field(alias="imageRef")]
     name: Sent[Name] = None
@@ -40,6 +43,7 @@ class Rebuild(Request):
     # Nova does not hold this one to the form of names: an unknown key is what refuses it.
     key_name: Annotated[Annotated[str, Field(min_length=1, max_length=255)] | None, since("2.54")] = None
     user_data: Annotated[Annotated[Base64, Field(max_length=65535)] | None, since("2.57")] = None
+    trusted_image_certificates: Annotated[TrustedCertificates, since("2.63")] = None
 
 
 def _image_id_of_url(reference: object) -> object:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from renova.api.marked import Request
+from renova.api.microversions import since, until
+from renova.api.schemas.sent import Sent
 
 
 class StartServer(Request):
@@ -23,10 +25,15 @@ class StopServer(Request):
     stop: Annotated[Any, Field(alias="os-stop")]
 
 
+class Lock(Request):
+    locked_reason: Sent[Annotated[str, Field(min_length=1, max_length=255)]] = None
+
+
 class LockServer(Request):
     """Nova documents null and takes anything, up to 2.72."""
 
-    lock: Any
+    anything: Annotated[Any, Field(alias="lock"), until("2.72")] = None
+    details: Annotated[Lock | None, Field(alias="lock"), since("2.73")] = None
 
 
 class UnlockServer(Request):

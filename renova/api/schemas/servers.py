@@ -1,11 +1,12 @@
 """What a client sends to create a server and to change it, at each microversion.
 
-Source: Nova's API reference, "Create server" and "Update server", and its JSON schemas for 2.1 to 2.57.
+Source: Nova's API reference, "Create server" and "Update server", and its JSON schemas.
 """
 
+import json
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from renova.api.marked import Request
 from renova.api.microversions import Span, parse, since, until
@@ -14,11 +15,14 @@ from renova.api.schemas.types import (
     Base64,
     Boolean,
     Description,
+    HostLabel,
+    HostName,
     Ipv4,
     Ipv6,
     Metadata,
     Name,
     PositiveInteger,
+    TrustedCertificates,
     Uuid,
 )
 from renova.compute.tags import LONGEST, MOST
@@ -78,6 +82,7 @@ class BlockDevice(LegacyBlockDevice):
     boot_index: int | Annotated[str, Field(pattern="^-?[0-9]+$")] | None = None
     early_tag: Annotated[Sent[Tag], Field(alias="tag"), since("2.32", "2.32")] = None
     later_tag: Annotated[Sent[Tag], Field(alias="tag"), since("2.42")] = None
+    volume_type: Annotated[Text255 | None, since("2.67")] = None
 
     def is_the_image(self, image_id: str | None) -> bool:
         """Whether the entry says no more than that the server boots from this image."""
@@ -86,12 +91,42 @@ class BlockDevice(LegacyBlockDevice):
 
 
 class SchedulerHints(Request):
-    """Accepted and of no effect: hints choose among hosts by rules that Renova does not have."""
+    """Kept, shown and of no effect: hints choose among hosts by rules that Renova does not have."""
 
+    model_config = ConfigDict(extra="allow")
     open_to_anything: ClassVar[bool] = True
 
+    group: Sent[Uuid | list[Uuid]] = None
+    different_host: Sent[Uuid | list[Uuid]] = None
+    same_host: Sent[str | list[Uuid]] = None
+    query: Sent[str | dict[str, Any]] = None
+    target_cell: Sent[Name] = None
+    different_cell: Sent[str | list[str]] = None
+    build_near_host_ip: Sent[Ipv4 | Ipv6] = None
+    cidr: Sent[Annotated[str, Field(pattern="^/[0-9a-f.:]+$")]] = None
 
-class NewServer(Request):
+    def as_lists(self) -> dict[str, list[str]]:
+        """Each hint as a list of words: the form in which Nova keeps and shows them."""
+        hints = self.model_dump(exclude_unset=True).items()
+        return {name: [*map(_word, value if isinstance(value, list) else [value])] for name, value in hints}
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+class Named(Request):
+    """What create, update and rebuild say of the host name: one label, and since 2.94 a domain name too."""
+
+    host_label: Annotated[Sent[HostLabel], Field(alias="hostname"), since("2.90", "2.93")] = None
+    host_name: Annotated[Sent[HostName], Field(alias="hostname"), since("2.94")] = None
+
+    @property
+    def hostname(self) -> str | None:
+        return self.host_name or self.host_label
+
+
+class NewServer(Named):
     name: Name
     flavor_ref: Annotated[Annotated[str, Field(min_length=1)] | int, Field(alias="flavorRef")]
     # "" stands for a boot from a volume; without block devices the handler refuses it, as in Nova.
@@ -120,6 +155,9 @@ class NewServer(Request):
     user_data: Sent[Annotated[Base64, Field(max_length=65535)]] = None
     description: Annotated[Description, since("2.19")] = None
     tags: Annotated[Sent[Annotated[list[Tag], Field(max_length=MOST)]], since("2.52")] = None
+    trusted_image_certificates: Annotated[TrustedCertificates, since("2.63")] = None
+    host: Annotated[Sent[HostName], since("2.74")] = None
+    hypervisor_hostname: Annotated[Sent[HostName], since("2.74")] = None
 
     @property
     def networks(self) -> Literal["auto", "none"] | list[RequestedNetwork] | None:
@@ -133,13 +171,24 @@ class CreateServer(Request):
     hints: Annotated[Sent[SchedulerHints], Field(alias="os:scheduler_hints")] = None
     older_hints: Annotated[Sent[SchedulerHints], Field(alias="OS-SCH-HNT:scheduler_hints")] = None
 
+    @property
+    def scheduler_hints(self) -> dict[str, list[str]]:
+        hints = self.hints or self.older_hints
+        return hints.as_lists() if hints else {}
 
-class ServerChanges(Request):
+
+class ServerChanges(Named):
     name: Sent[Name] = None
     disk_config: Annotated[Sent[DiskConfig], Field(alias="OS-DCF:diskConfig")] = None
     access_ip_v4: Annotated[Sent[Ipv4], Field(alias="accessIPv4")] = None
     access_ip_v6: Annotated[Sent[Ipv6], Field(alias="accessIPv6")] = None
     description: Annotated[Description, since("2.19")] = None
+    pinned_availability_zone: Annotated[Name | None, since("2.104")] = None
+
+    def columns(self) -> dict[str, Any]:
+        """The columns of the server that the client sent."""
+        columns = self.model_dump(exclude_unset=True, exclude={"host_label", "host_name"})
+        return columns if self.hostname is None else columns | {"hostname": self.hostname}
 
 
 class UpdateServer(Request):

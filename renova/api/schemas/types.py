@@ -7,9 +7,11 @@ import re
 import unicodedata
 import uuid
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+from oslo_utils import timeutils
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo
 from pydantic_core import PydanticCustomError
 
@@ -150,6 +152,37 @@ def _metadata(value: dict[str, str]) -> dict[str, str]:
 
 
 Metadata = Annotated[dict[str, Annotated[str, StringConstraints(max_length=255)]], AfterValidator(_metadata)]
+
+
+# A label of a host name; from 2.94 on a whole domain name, with whatever Nova lets through.
+HostLabel = Annotated[
+    str, StringConstraints(min_length=2, max_length=63, pattern="^[a-zA-Z0-9]+[a-zA-Z0-9-]*[a-zA-Z0-9]+$")
+]
+HostName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern="^[a-zA-Z0-9-._]*$")]
+
+
+def _unique(value: list[str]) -> list[str]:
+    if len({*value}) < len(value):
+        raise wrong("{value!r} has non-unique elements", value=value)
+    return value
+
+
+TrustedCertificates = (
+    Annotated[
+        list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=50), AfterValidator(_unique)
+    ]
+    | None
+)
+
+
+def _time(value: str) -> datetime:
+    try:
+        return timeutils.parse_isotime(value)
+    except ValueError:
+        raise wrong("{value!r} is not a 'date-time'", value=value) from None
+
+
+Time = Annotated[datetime, BeforeValidator(_time)]
 
 
 class Paged(Query):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from renova.api.marked import View
-from renova.api.microversions import since
+from renova.api.microversions import since, until
 from renova.api.views.links import Links
 from renova.db.tables import Flavor
 
@@ -19,8 +19,10 @@ class FlavorBrief(View):
     description: Annotated[str | None, since("2.55")]
 
     @classmethod
-    def of(cls, flavor: Flavor, links: Links) -> Self:
-        return cls(**cls._facts(flavor, links))
+    def of(cls, flavor: Flavor, links: Links, *, extra_specs: bool) -> Self:
+        """`extra_specs`: policy lets the caller see them."""
+        shown = {"extra_specs": flavor.extra_specs} if extra_specs else {}
+        return cls(**cls._facts(flavor, links), **shown)
 
     @staticmethod
     def _facts(flavor: Flavor, links: Links) -> dict[str, Any]:
@@ -33,16 +35,18 @@ class FlavorBrief(View):
 
 
 class FlavorView(FlavorBrief):
-    """One flavor. `swap` is MiB, or "" where there is none; `rxtx_factor` is only kept."""
+    """One flavor. `swap` is MiB, and up to 2.74 "" where there is none; `rxtx_factor` is only kept."""
 
     ram: int
     disk: int
     vcpus: int
-    swap: int | str
+    early_swap: Annotated[int | str, Field(alias="swap"), until("2.74")]
+    later_swap: Annotated[int, Field(alias="swap"), since("2.75")]
     ephemeral: Annotated[int, Field(alias="OS-FLV-EXT-DATA:ephemeral")]
-    disabled: Annotated[bool, Field(alias="OS-FLV-DISABLED:disabled")]
+    disabled: Annotated[bool, Field(alias="OS-FLV-DISABLED:disabled"), until("2.101")]
     is_public: Annotated[bool, Field(alias="os-flavor-access:is_public")]
-    rxtx_factor: float
+    rxtx_factor: Annotated[float, until("2.101")]
+    extra_specs: Annotated[dict[str, str] | None, since("2.61")] = None
 
     @staticmethod
     def _facts(flavor: Flavor, links: Links) -> dict[str, Any]:
@@ -50,7 +54,8 @@ class FlavorView(FlavorBrief):
             "ram": flavor.ram,
             "disk": flavor.disk,
             "vcpus": flavor.vcpus,
-            "swap": flavor.swap or "",
+            "early_swap": flavor.swap or "",
+            "later_swap": flavor.swap,
             "ephemeral": flavor.ephemeral,
             "disabled": flavor.disabled,
             "is_public": flavor.is_public,

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from renova.api.marked import View
 from renova.api.microversions import since, until
+from renova.api.views.hosts import host_id
 from renova.api.views.times import to_the_microsecond
 from renova.db.tables import Action, Event
 
@@ -19,8 +20,12 @@ class EventView(View):
     start_time: str | None
     finish_time: str | None
     result: str | None
+    host_id: Annotated[str, Field(alias="hostId"), since("2.62")]
+    # What happened, and next to whom: only for those whom os-instance-actions:events:details lets see it.
+    details: Annotated[str | None, since("2.84")] = None
     # Only for those whom os-instance-actions:events lets see it.
     traceback: str | None = None
+    host: Annotated[str, since("2.62")] = ""
 
 
 class ActionEntry(View):
@@ -33,6 +38,7 @@ class ActionEntry(View):
     project_id: str
     start_time: str | None
     message: str | None
+    updated_at: Annotated[str | None, since("2.58")]
 
 
 class ActionDetail(ActionEntry):
@@ -46,9 +52,11 @@ def entry(action: Action) -> ActionEntry:
     return ActionEntry(**_common(action))
 
 
-def detail(action: Action, *, with_tracebacks: bool) -> ActionDetail:
-    """The action's events have to be loaded. `with_tracebacks`: policy lets the caller see everything."""
-    events = [_event(event, with_tracebacks) for event in action.events]
+def detail(action: Action, *, with_tracebacks: bool, with_details: bool) -> ActionDetail:
+    """The action's events have to be loaded. `with_tracebacks`: policy lets the caller see tracebacks and
+    hosts, and `with_details` what a failed step said.
+    """
+    events = [_event(action, event, with_tracebacks, with_details) for event in action.events]
     privileged = {"privileged_events": events} if with_tracebacks else {}
     return ActionDetail(**_common(action), **privileged, shown_events=events)
 
@@ -62,14 +70,21 @@ def _common(action: Action) -> dict[str, Any]:
         "project_id": action.project_id,
         "start_time": to_the_microsecond(action.started_at),
         "message": action.message,
+        "updated_at": to_the_microsecond(action.updated_at),
     }
 
 
-def _event(event: Event, with_traceback: bool) -> EventView:
+def _event(action: Action, event: Event, with_traceback: bool, with_details: bool) -> EventView:
+    optional: dict[str, str | None] = {}
+    if with_traceback:
+        optional |= {"traceback": event.traceback, "host": event.host}
+    if with_details:
+        optional["details"] = event.details
     return EventView(
         event=event.name,
         start_time=to_the_microsecond(event.started_at),
         finish_time=to_the_microsecond(event.finished_at),
         result=event.result,
-        **({"traceback": event.traceback} if with_traceback else {}),
+        host_id=host_id(action.project_id, event.host),
+        **optional,
     )

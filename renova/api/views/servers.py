@@ -1,10 +1,10 @@
 """What a client sees of a server, at each microversion.
 
-Three answers grow from one heart: what PUT answers, what a rebuild answers (more since 2.54 and 2.57), and
-what show and detail answer. Source: Nova's API reference, "Servers (servers)", and doc/api_samples/servers.
+Three answers grow from one heart: what PUT answers, what a rebuild answers, and what show and detail answer.
+Since 2.75 the first two are as whole as the third. Source: Nova's API reference, "Servers (servers)", and
+doc/api_samples/servers.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -13,6 +13,9 @@ from pydantic import Field
 
 from renova.api.marked import View
 from renova.api.microversions import since, until
+from renova.api.views import image_properties
+from renova.api.views.addresses import Address, addresses
+from renova.api.views.hosts import host_id
 from renova.api.views.links import Links
 from renova.api.views.times import to_the_microsecond, to_the_second
 from renova.compute import metadata
@@ -38,21 +41,15 @@ class Sight:
     host_status: Mapping[str, str] = field(default_factory=dict)
 
 
-class Address(View):
-    version: int
-    addr: str
-
-
-class PortAddress(Address):
-    type: Annotated[str, Field(alias="OS-EXT-IPS:type")]
-    mac: Annotated[str, Field(alias="OS-EXT-IPS-MAC:mac_addr")]
-
-
 class Reference(View):
     """An image or a flavor, by id and bookmark."""
 
     id: str
     links: list[dict[str, str]]
+
+
+class ImageReference(Reference):
+    properties: Annotated[dict[str, str], since("2.98")]
 
 
 class EmbeddedFlavor(View):
@@ -90,7 +87,7 @@ class ServerAnswer(ServerEntry):
     user_id: str
     metadata: dict[str, str]
     host_id: Annotated[str, Field(alias="hostId")]
-    image: Reference
+    image: ImageReference
     flavor_reference: Annotated[Reference, Field(alias="flavor"), until("2.46")]
     embedded_flavor: Annotated[EmbeddedFlavor, Field(alias="flavor"), since("2.47")]
     created: str
@@ -104,10 +101,14 @@ class ServerAnswer(ServerEntry):
     locked: Annotated[bool, since("2.9")]
     description: Annotated[str | None, since("2.19")]
     tags: Annotated[list[str], since("2.26")]
+    trusted_image_certificates: Annotated[list[str] | None, since("2.63")]
+    # Not in lists.
+    server_groups: Annotated[list[str], Field(default_factory=list), since("2.71")]
+    locked_reason: Annotated[str | None, since("2.73")]
 
 
 class RebuildAnswer(ServerAnswer):
-    """What POST /servers/{id}/action answers to a rebuild."""
+    """What POST /servers/{id}/action answers to a rebuild, up to 2.74."""
 
     admin_pass: Annotated[str, Field(alias="adminPass")]
     key_name: Annotated[str | None, since("2.54")]
@@ -115,7 +116,7 @@ class RebuildAnswer(ServerAnswer):
 
 
 class ServerDetail(ServerAnswer):
-    """What GET /servers/{id} and GET /servers/detail answer."""
+    """What GET /servers/{id} and GET /servers/detail answer, and PUT /servers/{id} since 2.75."""
 
     key_name: str | None
     config_drive: str
@@ -128,17 +129,31 @@ class ServerDetail(ServerAnswer):
     launched_at: Annotated[str | None, Field(alias="OS-SRV-USG:launched_at")]
     terminated_at: Annotated[str | None, Field(alias="OS-SRV-USG:terminated_at")]
     host_status: Annotated[str | None, since("2.16")] = None
+    hostname: Annotated[str, Field(alias="OS-EXT-SRV-ATTR:hostname"), since("2.90")]
+    pinned_availability_zone: Annotated[str | None, since("2.96")]
+    scheduler_hints: Annotated[dict[str, list[str]], since("2.100")]
     # From here on: only for those whom os-extended-server-attributes lets see them.
     host: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:host")] = None
     hypervisor: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:hypervisor_hostname")] = None
     instance_name: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:instance_name")] = None
-    hostname: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:hostname"), since("2.3")] = None
+    privileged_hostname: Annotated[
+        str | None, Field(alias="OS-EXT-SRV-ATTR:hostname"), since("2.3", "2.89")
+    ] = None
     reservation_id: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:reservation_id"), since("2.3")] = None
     launch_index: Annotated[int | None, Field(alias="OS-EXT-SRV-ATTR:launch_index"), since("2.3")] = None
     kernel_id: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:kernel_id"), since("2.3")] = None
     ramdisk_id: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:ramdisk_id"), since("2.3")] = None
     root_device: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:root_device_name"), since("2.3")] = None
     user_data: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:user_data"), since("2.3")] = None
+
+
+class RebuildDetail(ServerDetail):
+    """What POST /servers/{id}/action answers to a rebuild since 2.75. Its user_data is not among the host's
+    attributes.
+    """
+
+    admin_pass: Annotated[str, Field(alias="adminPass")]
+    own_user_data: Annotated[str | None, Field(alias="user_data")]
 
 
 class CreateAnswer(View):
@@ -169,22 +184,49 @@ def created(
 
 
 def updated(server: Server, sight: Sight) -> ServerAnswer:
-    """The server's ports and their networks have to be loaded, here and in the two below."""
-    return ServerAnswer(**_common(server, sight), addresses=_shown_addresses(server))
+    """What PUT answers up to 2.74; from 2.75 on it is `shown`.
+
+    The server's ports and their networks have to be loaded, here and in those below.
+    """
+    return ServerAnswer(**_common(server, sight), addresses=_shown_addresses(server), server_groups=[])
 
 
 def rebuilt(server: Server, sight: Sight, admin_pass: str) -> RebuildAnswer:
-    """Its progress is 0, as the seed page's example has it; show tells the real one."""
+    """What a rebuild answers up to 2.74. Its progress is 0, as the seed page's example has it; show tells the
+    real one.
+    """
     return RebuildAnswer(
         **{**_common(server, sight), "progress": 0},
         addresses=_shown_addresses(server),
         admin_pass=admin_pass,
         key_name=server.key_name,
         user_data=server.user_data,
+        server_groups=[],
     )
 
 
+def rebuilt_in_detail(server: Server, sight: Sight, admin_pass: str) -> RebuildDetail:
+    facts = _detailed(server, sight) | {
+        "progress": 0,
+        "admin_pass": admin_pass,
+        "own_user_data": server.user_data,
+        "server_groups": [],
+    }
+    facts.pop("user_data", None)
+    return RebuildDetail(**facts)
+
+
 def detail(server: Server, sight: Sight) -> ServerDetail:
+    """A server of a list."""
+    return ServerDetail(**_detailed(server, sight))
+
+
+def shown(server: Server, sight: Sight) -> ServerDetail:
+    """One server. It is in no group: there are none."""
+    return ServerDetail(**_detailed(server, sight), server_groups=[])
+
+
+def _detailed(server: Server, sight: Sight) -> dict[str, Any]:
     optional: dict[str, Any] = {}
     if server.ports:
         optional["security_groups"] = DEFAULT_GROUP
@@ -192,35 +234,23 @@ def detail(server: Server, sight: Sight) -> ServerDetail:
         optional["host_status"] = sight.host_status[server.host]
     if sight.host_attributes:
         optional |= _host_attributes(server)
-    return ServerDetail(
+    return {
         **_common(server, sight),
-        addresses=_shown_addresses(server, ports=True),
-        key_name=server.key_name,
-        config_drive="True" if server.config_drive else "",
-        availability_zone=server.availability_zone,
-        volumes_attached=[],
-        vm_state=server.vm_state,
-        task_state=server.task_state,
-        power_state=server.power_state,
-        launched_at=to_the_microsecond(server.launched_at),
-        terminated_at=to_the_microsecond(server.terminated_at),
+        "addresses": _shown_addresses(server, ports=True),
+        "key_name": server.key_name,
+        "config_drive": "True" if server.config_drive else "",
+        "availability_zone": server.availability_zone,
+        "volumes_attached": [],
+        "vm_state": server.vm_state,
+        "task_state": server.task_state,
+        "power_state": server.power_state,
+        "launched_at": to_the_microsecond(server.launched_at),
+        "terminated_at": to_the_microsecond(server.terminated_at),
+        "hostname": server.hostname,
+        "pinned_availability_zone": server.pinned_availability_zone,
+        "scheduler_hints": server.scheduler_hints,
         **optional,
-    )
-
-
-def addresses(server: Server, *, ports: bool = False) -> dict[str, list[Address]]:
-    """By the label of the network; with the type and MAC of each where `ports` says so."""
-    by_label: dict[str, list[Address]] = {}
-    for port in server.ports:
-        plain: dict[str, Any] = {"version": 6 if ":" in port.address else 4, "addr": port.address}
-        address = PortAddress(**plain, type="fixed", mac=port.mac) if ports else Address(**plain)
-        by_label.setdefault(port.network.label, []).append(address)
-    return by_label
-
-
-def host_id(server: Server) -> str:
-    """The same for two servers of a project on one host, and tells nobody which host that is."""
-    return hashlib.sha224((server.project_id + server.host).encode()).hexdigest()
+    }
 
 
 def _common(server: Server, sight: Sight) -> dict[str, Any]:
@@ -239,9 +269,12 @@ def _common(server: Server, sight: Sight) -> dict[str, Any]:
         "tenant_id": server.project_id,
         "user_id": server.user_id,
         "metadata": metadata.shown(server),
-        "host_id": host_id(server),
-        "image": _reference(sight.links, "images", server.image_id),
-        "flavor_reference": _reference(sight.links, "flavors", flavor["id"]),
+        "host_id": host_id(server.project_id, server.host),
+        "image": ImageReference(
+            **_reference(sight.links, "images", server.image_id),
+            properties=image_properties.shown(server.image_properties),
+        ),
+        "flavor_reference": Reference(**_reference(sight.links, "flavors", flavor["id"])),
         "embedded_flavor": EmbeddedFlavor(
             original_name=flavor["name"],
             **{size: flavor[size] for size in ("vcpus", "ram", "disk", "ephemeral", "swap")},
@@ -255,13 +288,15 @@ def _common(server: Server, sight: Sight) -> dict[str, Any]:
         "locked": server.locked_by is not None,
         "description": server.description,
         "tags": server.tags,
+        "trusted_image_certificates": server.trusted_image_certificates,
+        "locked_reason": server.locked_reason,
         **optional,
     }
 
 
-def _reference(links: Links, collection: str, identifier: str) -> Reference:
+def _reference(links: Links, collection: str, identifier: str) -> dict[str, Any]:
     (_, bookmark) = links.of(collection, identifier)
-    return Reference(id=identifier, links=[bookmark])
+    return {"id": identifier, "links": [bookmark]}
 
 
 def _shown_addresses(server: Server, *, ports: bool = False) -> dict[str, list[Address]]:
@@ -274,7 +309,7 @@ def _host_attributes(server: Server) -> dict[str, Any]:
         "host": server.host,
         "hypervisor": server.host,
         "instance_name": f"instance-{server.id[:8]}",
-        "hostname": server.hostname,
+        "privileged_hostname": server.hostname,
         "reservation_id": server.reservation_id,
         "launch_index": server.launch_index,
         "kernel_id": "",

@@ -105,7 +105,6 @@ def _create_tables() -> None:
         Column("id", TEXT, nullable=False),
         Column("project_id", TEXT, nullable=False),
         Column("user_id", TEXT, nullable=False),
-        Column("hostname", TEXT, nullable=False),
         Column("vm_state", TEXT, nullable=False),
         Column("task_state", TEXT, nullable=True),
         Column("power_state", Integer(), server_default="0", nullable=False),
@@ -123,6 +122,8 @@ def _create_tables() -> None:
         Column("tags", JSONB, nullable=False, server_default=text("'[]'")),
         Column("config_drive", Boolean(), nullable=False, server_default=text("false")),
         Column("availability_zone", TEXT, server_default="nova", nullable=False),
+        Column("pinned_availability_zone", TEXT, nullable=True, comment="the zone that was asked for"),
+        Column("scheduler_hints", JSONB, nullable=False, server_default=text("'{}'")),
         Column("reservation_id", TEXT, nullable=False),
         Column("launch_index", Integer(), server_default="0", nullable=False),
         Column("locked_by", TEXT, nullable=True, comment="'owner' or 'admin'; null is not locked"),
@@ -135,6 +136,7 @@ def _create_tables() -> None:
         Column("terminated_at", TIME, nullable=True),
         Column("deleted_at", TIME, nullable=True),
         Column("name", TEXT, nullable=False),
+        Column("hostname", TEXT, nullable=False),
         Column("description", TEXT, nullable=True),
         Column("image_id", TEXT, nullable=False),
         Column("image_properties", JSONB, nullable=False, server_default=text("'{}'")),
@@ -146,6 +148,12 @@ def _create_tables() -> None:
         Column("disk_config", TEXT, server_default="MANUAL", nullable=False),
         Column("access_ip_v4", TEXT, nullable=True),
         Column("access_ip_v6", TEXT, nullable=True),
+        Column(
+            "trusted_image_certificates",
+            JSONB,
+            nullable=True,
+            comment="kept and shown; nothing here validates signatures",
+        ),
         PrimaryKeyConstraint("id"),
     )
     op.create_index("servers_by_host", "servers", ["host"], postgresql_where=text("deleted_at IS NULL"))
@@ -211,6 +219,7 @@ def _create_tables() -> None:
         Column("created_at", TIME, server_default=NOW, nullable=False),
         Column("prepared_at", TIME, nullable=True),
         Column("name", TEXT, nullable=False),
+        Column("hostname", TEXT, nullable=False),
         Column("description", TEXT, nullable=True),
         Column("image_id", TEXT, nullable=False),
         Column("image_properties", JSONB, nullable=False, server_default=text("'{}'")),
@@ -222,6 +231,12 @@ def _create_tables() -> None:
         Column("disk_config", TEXT, server_default="MANUAL", nullable=False),
         Column("access_ip_v4", TEXT, nullable=True),
         Column("access_ip_v6", TEXT, nullable=True),
+        Column(
+            "trusted_image_certificates",
+            JSONB,
+            nullable=True,
+            comment="kept and shown; nothing here validates signatures",
+        ),
         ForeignKeyConstraint(["server_id"], ["servers.id"]),
         PrimaryKeyConstraint("server_id", "number"),
     )
