@@ -46,6 +46,7 @@ from renova.api import (
     server_topology,
     server_volumes,
     servers,
+    services,
     versions,
 )
 from renova.api.auth import KeystoneTokens, Tokens
@@ -63,7 +64,7 @@ from renova.errors import Invalid
 
 NOUNS = (
     *(extensions, flavors, instance_actions, keypairs, limits),
-    *(admin_actions, images, quota_sets, server_interfaces, server_volumes),
+    *(admin_actions, images, quota_sets, server_interfaces, server_volumes, services),
     *(servers, server_actions, server_create, server_list, server_metadata, server_rebuild),
     *(server_resize, server_tags, server_topology),
 )

@@ -23,12 +23,12 @@ ONE = "/images/{image_id}"
 ALL_OF_ONE, ITEM = ONE + "/metadata", ONE + "/metadata/{key}"
 
 
-@routes.on("GET", "/images", IMAGES)
+@routes.on("GET", "/images", IMAGES, query=ListImages)
 async def index(call: Call) -> Answer:
     return await _list(call, ImageBrief, "images")
 
 
-@routes.on("GET", "/images/detail", IMAGES)
+@routes.on("GET", "/images/detail", IMAGES, query=ListImages)
 async def detail(call: Call) -> Answer:
     return await _list(call, ImageView, "images/detail")
 

@@ -31,7 +31,9 @@ FLAVOR_EXTRA_SPECS = "os_compute_api:os-flavor-extra-specs:"
 KEYPAIRS = "os_compute_api:os-keypairs:"
 ADMIN_ACTIONS = "os_compute_api:os-admin-actions:"
 ATTACH_INTERFACES = "os_compute_api:os-attach-interfaces:"
+AVAILABILITY_ZONE = "os_compute_api:os-availability-zone:"
 SECURITY_GROUPS = "os_compute_api:os-security-groups:"
+SERVICES = "os_compute_api:os-services:"
 VOLUME_ATTACHMENTS = "os_compute_api:os-volumes-attachments:"
 QUOTA_SETS = "os_compute_api:os-quota-sets:"
 LIMITS = "os_compute_api:limits"
@@ -86,6 +88,9 @@ DEFAULTS = {
     ADMIN_ACTIONS + "reset_state": ADMIN,
     **{ATTACH_INTERFACES + name: READER for name in ("list", "show")},
     **{ATTACH_INTERFACES + name: MEMBER for name in ("create", "delete")},
+    AVAILABILITY_ZONE + "list": ANY,
+    AVAILABILITY_ZONE + "detail": ADMIN,
+    SERVICES + "list": ADMIN,
     SECURITY_GROUPS + "list": READER,
     **{VOLUME_ATTACHMENTS + name: READER for name in ("index", "show")},
     **{VOLUME_ATTACHMENTS + name: MEMBER for name in ("create", "update", "delete")},
