@@ -28,6 +28,8 @@ from renova.api import (
     admin_actions,
     errors,
     extensions,
+    flavor_access,
+    flavor_extra_specs,
     flavors,
     images,
     instance_actions,
@@ -64,6 +66,7 @@ from renova.errors import Invalid
 
 NOUNS = (
     *(extensions, flavors, instance_actions, keypairs, limits),
+    *(flavor_access, flavor_extra_specs),
     *(admin_actions, images, quota_sets, server_interfaces, server_volumes, services),
     *(servers, server_actions, server_create, server_list, server_metadata, server_rebuild),
     *(server_resize, server_tags, server_topology),

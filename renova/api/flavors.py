@@ -1,10 +1,9 @@
-"""Flavors and their extra specs. Source: Nova's API reference, "Flavors (flavors)"."""
+"""Flavors. Source: Nova's API reference, "Flavors (flavors)"."""
 
 import uuid
 
 from oslo_utils import strutils
 
-from renova.api.errors import NotFound
 from renova.api.microversions import since
 from renova.api.policies import FLAVOR_EXTRA_SPECS, FLAVOR_MANAGE
 from renova.api.requests import Answer, Call, Routes
@@ -61,25 +60,6 @@ async def delete(call: Call) -> Answer:
     async with call.transaction() as session:
         await flavors.delete_flavor(session, call.path["flavor_id"])
     return Answer(status=202)
-
-
-@routes.on("GET", "/flavors/{flavor_id}/os-extra_specs")
-async def extra_specs(call: Call) -> Answer:
-    call.can(FLAVOR_EXTRA_SPECS + "index")
-    async with call.transaction() as session:
-        flavor = await flavors.find_flavor(session, call.path["flavor_id"], call.caller)
-    return Answer({"extra_specs": flavor.extra_specs})
-
-
-@routes.on("GET", "/flavors/{flavor_id}/os-extra_specs/{key}")
-async def extra_spec(call: Call) -> Answer:
-    call.can(FLAVOR_EXTRA_SPECS + "show")
-    async with call.transaction() as session:
-        flavor = await flavors.find_flavor(session, call.path["flavor_id"], call.caller)
-    key = call.path["key"]
-    if key not in flavor.extra_specs:
-        raise NotFound(f"Flavor {flavor.id} has no extra specs with key {key}.")
-    return Answer({key: flavor.extra_specs[key]})
 
 
 async def _list(call: Call, view: type[FlavorBrief], collection: str) -> Answer:

@@ -27,6 +27,7 @@ IPS = "os_compute_api:ips:"
 LOCK_SERVER = "os_compute_api:os-lock-server:"
 UNLOCK_OVERRIDE = LOCK_SERVER + "unlock:unlock_override"
 FLAVOR_MANAGE = "os_compute_api:os-flavor-manage:"
+FLAVOR_ACCESS = "os_compute_api:os-flavor-access"
 FLAVOR_EXTRA_SPECS = "os_compute_api:os-flavor-extra-specs:"
 KEYPAIRS = "os_compute_api:os-keypairs:"
 ADMIN_ACTIONS = "os_compute_api:os-admin-actions:"
@@ -83,6 +84,8 @@ DEFAULTS = {
     LOCK_SERVER + "unlock": MEMBER,
     UNLOCK_OVERRIDE: ADMIN,
     **{FLAVOR_MANAGE + name: ADMIN for name in ("create", "update", "delete")},
+    **{FLAVOR_ACCESS + name: ADMIN for name in ("", ":add_tenant_access", ":remove_tenant_access")},
+    **{FLAVOR_EXTRA_SPECS + name: ADMIN for name in ("create", "update", "delete")},
     **{FLAVOR_EXTRA_SPECS + name: READER for name in ("index", "show")},
     **{KEYPAIRS + name: SELF for name in ("index", "create", "delete", "show")},
     ADMIN_ACTIONS + "reset_state": ADMIN,

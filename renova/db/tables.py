@@ -44,6 +44,15 @@ class Flavor(Base):
     updated_at: Mapped[datetime | None]
 
 
+class FlavorProject(Base):
+    """A project that may use a flavor which is not public."""
+
+    __tablename__ = "flavor_projects"
+
+    flavor_id: Mapped[str] = mapped_column(ForeignKey("flavors.id", ondelete="CASCADE"), primary_key=True)
+    project_id: Mapped[str] = mapped_column(primary_key=True)
+
+
 class KeyPair(Base):
     """A public key that a user may put into a server. Private keys are never stored."""
 

@@ -8,7 +8,7 @@ import unicodedata
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from oslo_utils import timeutils
@@ -137,10 +137,12 @@ def _base64(value: str) -> str:
 
 Base64 = Annotated[str, AfterValidator(_base64)]
 
+T = TypeVar("T")
 _KEY = re.compile(r"[a-zA-Z0-9-_:. ]{1,255}")
 
 
-def _metadata(value: dict[str, str]) -> dict[str, str]:
+def check_keys(value: dict[str, T]) -> dict[str, T]:
+    """Nova's rule for the keys of metadata."""
     unknown = sorted(key for key in value if not _KEY.fullmatch(key))
     if unknown:
         verb = "does" if len(unknown) == 1 else "do"
@@ -151,7 +153,7 @@ def _metadata(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-Metadata = Annotated[dict[str, Annotated[str, StringConstraints(max_length=255)]], AfterValidator(_metadata)]
+Metadata = Annotated[dict[str, Annotated[str, StringConstraints(max_length=255)]], AfterValidator(check_keys)]
 
 
 # A label of a host name; from 2.94 on a whole domain name, with whatever Nova lets through.

@@ -159,6 +159,13 @@ def _create_tables() -> None:
     op.create_index("servers_by_host", "servers", ["host"], postgresql_where=text("deleted_at IS NULL"))
     op.create_index("servers_by_project", "servers", ["project_id", "created_at", "id"])
     op.create_table(
+        "flavor_projects",
+        Column("flavor_id", TEXT, nullable=False),
+        Column("project_id", TEXT, nullable=False),
+        ForeignKeyConstraint(["flavor_id"], ["flavors.id"], ondelete="CASCADE"),
+        PrimaryKeyConstraint("flavor_id", "project_id"),
+    )
+    op.create_table(
         "quotas",
         Column("project_id", TEXT, nullable=False),
         Column("resource", TEXT, nullable=False),
