@@ -15,7 +15,7 @@ help:
 	@echo 'make demo     a cloud in a temporary directory, two Linux images, a rebuild that proves itself'
 	@echo 'make up       a cloud in STATE=dir, in the foreground; PORT_OFFSET=n moves every port by n'
 	@echo 'make down     end the cloud in STATE=dir, its servers included'
-	@echo 'make test     unit and functional tests; TESTS=path picks some'
+	@echo 'make test     unit, functional and conformance tests; TESTS=path picks some'
 	@echo 'make lint     ruff and mypy'
 	@echo 'make tempest  the 81 tests of DefCore, then those of the rebuild; STATE=dir keeps the cloud'
 	@echo 'make guest    build the two Linux images of the demo into GUESTS=dir (default build/guests)'
