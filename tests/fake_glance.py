@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -12,6 +13,8 @@ from renova.clients.glance import Glance
 
 CALLER = "token-of-the-caller"
 SERVICE = "token-of-the-service-user"
+# What an image's data decides.
+_OF_DATA = {"status", "size", "checksum", "os_hash_algo", "os_hash_value"}
 
 
 class FakeIdentity:
@@ -87,12 +90,27 @@ class FakeGlance:
             return httpx.Response(401)
         _, _, image_id, *file = f"{request.url.path.removeprefix('/image').strip('/')}/".split("/")
         if not image_id:
-            return self._page(request)
+            return self._page(request) if request.method == "GET" else self._new(request)
         if image_id not in self.records or (image_id in self.hidden and token != SERVICE):
             return httpx.Response(404)
         if file == [""]:
             return self._record(image_id, request)
+        if request.method == "PUT":
+            return await self._upload(image_id, request)
         return self._data(image_id, request)
+
+    def _new(self, request: httpx.Request) -> httpx.Response:
+        record = self.add(str(uuid4()), b"", **json.loads(request.content))
+        record |= {"status": "queued", "os_hash_algo": None, "os_hash_value": None, "checksum": None}
+        return httpx.Response(201, json=record)
+
+    async def _upload(self, image_id: str, request: httpx.Request) -> httpx.Response:
+        if self.records[image_id]["status"] != "queued":
+            return httpx.Response(409)
+        record = self.records[image_id]
+        asked_for = {key: value for key, value in record.items() if key not in _OF_DATA}
+        self.add(image_id, await request.aread(), **asked_for)
+        return httpx.Response(204)
 
     def _page(self, request: httpx.Request) -> httpx.Response:
         """Two images at most, whatever the limit; filters are for equality."""

@@ -61,6 +61,21 @@ async def copy_overlay(source: Path, path: Path, base: CachedBase, size_bytes: i
         await in_thread(settle, part, path)
 
 
+async def make_flat(path: Path, size_bytes: int) -> None:
+    """Make an empty qcow2 file over nothing."""
+    await _qemu_img("create", "-q", "-f", "qcow2", path, str(size_bytes))
+
+
+async def flatten(source: Path, path: Path, base: CachedBase) -> None:
+    """Copy a root disk that nobody writes to now, with what it shows of its base, into one qcow2 file."""
+    await _qemu_img("convert", "-q", "-O", "qcow2", _nodes(source, base), path)
+
+
+def snapshot_path(directory: Path, image_id: str) -> Path:
+    """Where a root disk is copied to that becomes an image."""
+    return directory / f"snapshot-{image_id}.qcow2"
+
+
 def _nodes(path: Path, base: CachedBase) -> str:
     """An overlay on its base for qemu-img, which then follows no path in a header, as QEMU itself."""
     below: dict[str, Any] = {"driver": base.disk_format, "read-only": True}

@@ -45,6 +45,8 @@ class Operation:
     and when an undo failed. Each is given `tasks` and returns False where the server is in none of them.
     `tidy` removes what is not needed any more; it is the last thing that happens, and only after a durable
     mark.
+    `give_up` is done where another action has taken over, for what lies beyond the server (which that action
+    takes care of).
     `interrupts`: it takes the server over from an action that is under way (the request has decided that it
     may). `heavy`: it fetches, makes disks and waits for a boot, so that a host does only some at once.
     """
@@ -55,6 +57,7 @@ class Operation:
     fail: Callable[[AsyncSession, Action, Tasks, str], Awaitable[bool]]
     stuck: Callable[[AsyncSession, Action, Tasks, str], Awaitable[bool]]
     tidy: Deed | None = None
+    give_up: Deed | None = None
     interrupts: bool = False
     heavy: bool = False
 
@@ -70,6 +73,8 @@ async def carry_out(work: Work, operation: Operation) -> None:
         if action.settled_at is None:
             await _backward(work, operation)
     except Interrupted:
+        if operation.give_up:
+            await operation.give_up(work)
         await _finish(work, "Error: another action has taken over.")
         return
     if operation.tidy:

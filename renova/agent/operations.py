@@ -3,9 +3,9 @@ it ends.
 """
 
 from renova.agent import resize as resize_steps
-from renova.agent import steps
+from renova.agent import snapshot, steps
 from renova.agent.engine import Operation, Step
-from renova.compute import create, power, rebuild, resize
+from renova.compute import create, power, rebuild, resize, snapshots
 from renova.compute.states import TaskState
 from renova.db.tables import Action
 
@@ -74,6 +74,19 @@ OPERATIONS: dict[str, Operation] = {
         fail=power.fail_power,
         stuck=power.fail_power,
         tidy=resize_steps.tidy_confirm,
+    ),
+    "createImage": Operation(
+        tasks=snapshot.TASKS,
+        steps=(
+            Step("copy_disk", snapshot.copy_disk, undo=snapshot.discard_image),
+            Step("upload_image", snapshot.upload),
+        ),
+        commit=snapshots.commit_snapshot,
+        fail=snapshots.fail_snapshot,
+        stuck=snapshots.fail_snapshot,
+        tidy=snapshot.tidy,
+        give_up=snapshot.give_up,
+        heavy=True,
     ),
     "start": Operation(
         tasks=frozenset({TaskState.POWERING_ON}),

@@ -11,6 +11,7 @@ from sqlalchemy.orm import selectinload
 
 from renova.agent.images import ImageCache
 from renova.agent.qemu.face import Hypervisor
+from renova.clients.glance import Glance
 from renova.compute.generations import get_generation
 from renova.db.session import Sessions
 from renova.db.tables import Action, Generation, Port, Server
@@ -34,6 +35,7 @@ class Tools:
     sessions: Sessions
     hypervisor: Hypervisor
     images: ImageCache
+    glance: Glance
 
 
 @dataclass

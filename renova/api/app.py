@@ -44,6 +44,7 @@ from renova.api import (
     server_metadata,
     server_rebuild,
     server_resize,
+    server_snapshot,
     server_tags,
     server_topology,
     server_volumes,
@@ -69,7 +70,7 @@ NOUNS = (
     *(flavor_access, flavor_extra_specs),
     *(admin_actions, images, quota_sets, server_interfaces, server_volumes, services),
     *(servers, server_actions, server_create, server_list, server_metadata, server_rebuild),
-    *(server_resize, server_tags, server_topology),
+    *(server_resize, server_snapshot, server_tags, server_topology),
 )
 # The first part of a path is a project if it could be an id of Keystone's, as in Nova.
 PATH = re.compile(r"/(?P<tree>v2(?:\.1)?)(?:/(?P<project>[0-9a-f-]+))?(?P<rest>/.*)?")

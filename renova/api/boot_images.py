@@ -22,3 +22,11 @@ async def usable_image(
         raise Invalid(if_missing) from error
     image_checks.check(image, ram=ram, disk=disk, architecture=architecture)
     return image
+
+
+async def least_ram(call: Call, image_id: str) -> int:
+    """What a server's image asks for, in MiB. An image that is gone asks for nothing any more."""
+    try:
+        return (await call.parts.glance.get_image(image_id, call.token)).min_ram
+    except ImageNotFound:
+        return 0

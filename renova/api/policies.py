@@ -64,7 +64,7 @@ DEFAULTS = {
         for name in (
             *("create", "create:attach_network", "create:attach_volume", "create:trusted_certs"),
             *("delete", "update", "reboot", "rebuild", "rebuild:trusted_certs", "start", "stop"),
-            *("resize", "confirm_resize", "revert_resize"),
+            *("resize", "confirm_resize", "revert_resize", "create_image"),
         )
     },
     REQUESTED_DESTINATION: ADMIN,

@@ -1,5 +1,6 @@
 """`POST /servers/{server_id}/action`: another flavor, and what its owner says of it afterwards."""
 
+from renova.api.boot_images import least_ram
 from renova.api.policies import SERVERS
 from renova.api.requests import Answer, Call, Routes
 from renova.api.schemas.resize import ConfirmResize, ResizeServer, RevertResize
@@ -9,7 +10,7 @@ from renova.api.servers import found
 from renova.compute import flavors, resize, transitions
 from renova.compute.quotas import Limits
 from renova.compute.states import TRANSITIONS
-from renova.errors import FlavorNotFound, ImageNotFound, Invalid
+from renova.errors import FlavorNotFound, Invalid
 
 routes = Routes()
 
@@ -29,7 +30,7 @@ async def begin(call: Call) -> Answer:
         await resize.check_flavor(session, server, flavor)
         image_id = server.image_id
     # Between two transactions: Glance may take its time, and a connection of the pool is not to wait for it.
-    if flavor.ram < await _least_ram(call, image_id):
+    if flavor.ram < await least_ram(call, image_id):
         raise Invalid("Flavor's memory is too small for requested image.")
     async with call.transaction() as session:
         server = await found(call, session, SERVERS + "resize")
@@ -57,11 +58,3 @@ async def revert(call: Call) -> Answer:
         limits = Limits.of(call.parts.conf)
         await resize.begin_revert(session, call.parts.jobs, call.caller, server, limits)
     return Answer(status=202)
-
-
-async def _least_ram(call: Call, image_id: str) -> int:
-    """What the server's image asks for, in MiB. An image that is gone asks for nothing any more."""
-    try:
-        return (await call.parts.glance.get_image(image_id, call.token)).min_ram
-    except ImageNotFound:
-        return 0

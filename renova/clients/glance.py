@@ -1,18 +1,20 @@
 """Glance, as Renova uses it: what an image is, and its bytes."""
 
+import asyncio
 import hashlib
 import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
 import httpx
 from httpx import codes
 
-from renova.errors import ImageNotFound, ImageUnusable, Unauthenticated, Unavailable
+from renova.errors import Forbidden, ImageNotFound, ImageUnusable, Invalid, Unauthenticated, Unavailable
 from renova.image import FORMATS, HEAD_SIZE, Image, inspect_head
 
 __all__ = ["Glance", "Image"]
@@ -131,6 +133,47 @@ class Glance:
             raise Unauthenticated
         return response
 
+    async def create_image(self, record: dict[str, Any], token: str) -> str:
+        """Make an image that has no data yet; returns its id. `record` is Glance's own, properties beside its
+        fields. Raises Invalid and Forbidden (its quota, too) with Glance's reason.
+        """
+        response = await self.request("POST", "images", token, json=record)
+        if response.status_code == codes.BAD_REQUEST:
+            raise Invalid(f"The image service refuses the image: {_reason(response)}")
+        if response.status_code in {codes.FORBIDDEN, codes.REQUEST_ENTITY_TOO_LARGE}:
+            raise Forbidden(f"The image service refuses the image: {_reason(response)}")
+        _raise_for(response, "")
+        image_id: str = response.json()["id"]
+        return image_id
+
+    async def look(self, image_id: str) -> Image:
+        """The image as the service user sees it. Raises ImageNotFound."""
+        response = await self._as_service("GET", f"images/{image_id}")
+        _raise_for(response, image_id)
+        return _image_of(response.json())
+
+    async def upload(self, image_id: str, file: Path) -> None:
+        """Give an image its data, as the service user. Raises ImageNotFound where it is gone."""
+        size = (await asyncio.to_thread(file.stat)).st_size
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        response = await self._as_service(
+            "PUT", f"images/{image_id}/file", headers=headers, content=_Chunks(file)
+        )
+        if response.status_code != codes.NO_CONTENT:
+            _raise_for(response, image_id)
+
+    async def discard(self, image_id: str) -> None:
+        """Delete an image, as the service user. One that is gone is no error."""
+        response = await self._as_service("DELETE", f"images/{image_id}")
+        if response.status_code != codes.NOT_FOUND and not response.is_success:
+            raise Unavailable(f"The image service keeps the image {image_id}: {response.status_code}")
+
+    async def _as_service(self, method: str, path: str, **content: Any) -> httpx.Response:
+        try:
+            return await self.request(method, path, await self._identity.token(), **content)
+        except Unauthenticated:
+            return await self.request(method, path, await self._identity.renew(), **content)
+
     async def _judge(self, image: Image) -> int | str:
         head = b""
         async with self.download(image.id, first=HEAD_SIZE) as chunks:
@@ -154,6 +197,24 @@ class Glance:
         except httpx.HTTPError as error:
             LOG.warning("No answer from Glance, GET %s: %r", url, error)
             raise Unavailable("The image service does not answer.") from error
+
+
+class _Chunks:
+    """A file's bytes, as often as they are asked for."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with await asyncio.to_thread(self._file.open, "rb") as opened:
+            while chunk := await asyncio.to_thread(opened.read, CHUNK_SIZE):
+                yield chunk
+
+
+def _reason(response: httpx.Response) -> str:
+    """Glance's explanation, out of the page that it sends."""
+    text = re.sub(r"<head>.*</head>|<[^>]*>", " ", response.text, flags=re.DOTALL)
+    return " ".join(text.split())[:255]
 
 
 def _raise_for(response: httpx.Response, image_id: str) -> None:

@@ -24,6 +24,8 @@ class TaskState(StrEnum):
     POWERING_ON = "powering-on"
     REBOOTING = "rebooting"
     REBOOTING_HARD = "rebooting_hard"
+    IMAGE_SNAPSHOT = "image_snapshot"
+    IMAGE_UPLOADING = "image_uploading"
     RESIZE_PREP = "resize_prep"
     RESIZE_FINISH = "resize_finish"
     RESIZE_CONFIRMING = "resize_confirming"
@@ -87,7 +89,8 @@ def states_of(status: str) -> list[tuple[VmState, list[TaskState] | None, list[T
 class Transition:
     """An action that may begin: from which vm_states, the task_state that shows that it has begun, and
     the tasks of other actions that it may interrupt. `nova_name` is what Nova calls it in its refusals.
-    `must_have_run` keeps it from a server that could not be built: that one has nothing to act on.
+    `must_have_run` keeps it from a server that could not be built: that one has nothing to act on. A lock
+    does not keep anybody from what changes nothing of the server (`heeds_lock`).
     """
 
     nova_name: str
@@ -95,6 +98,7 @@ class Transition:
     task_state: TaskState
     interrupts: frozenset[TaskState] = frozenset()
     must_have_run: bool = True
+    heeds_lock: bool = True
 
 
 TRANSITIONS = {
@@ -108,6 +112,12 @@ TRANSITIONS = {
         interrupts=frozenset({TaskState.REBOOTING}),
     ),
     "rebuild": Transition("rebuild", frozenset({VmState.ACTIVE, VmState.STOPPED}), TaskState.REBUILDING),
+    "createImage": Transition(
+        "createImage",
+        frozenset({VmState.ACTIVE, VmState.STOPPED}),
+        TaskState.IMAGE_SNAPSHOT,
+        heeds_lock=False,
+    ),
     "resize": Transition("resize", frozenset({VmState.ACTIVE, VmState.STOPPED}), TaskState.RESIZE_PREP),
     "confirmResize": Transition("confirmResize", frozenset({VmState.RESIZED}), TaskState.RESIZE_CONFIRMING),
     "revertResize": Transition("revertResize", frozenset({VmState.RESIZED}), TaskState.RESIZE_REVERTING),

@@ -45,7 +45,7 @@ async def begin(
             Server.deleted_at.is_(None),
             Server.vm_state.in_(allowed),
             or_(Server.task_state.is_(None), Server.task_state.in_(transition.interrupts)),
-            true() if caller.is_admin else Server.locked_by.is_(None),
+            true() if caller.is_admin or not transition.heeds_lock else Server.locked_by.is_(None),
             Server.launched_at.is_not(None) if transition.must_have_run else true(),
         )
         .values(task_state=transition.task_state, fault=None, updated_at=func.now(), **values)
@@ -66,7 +66,7 @@ def check(
     """Raise what `begin` would, by the row as it was read: early and cheap, while only `begin` decides."""
     if server.deleted_at is not None:
         raise ServerNotFound(server.id)
-    if server.locked_by is not None and not caller.is_admin:
+    if transition.heeds_lock and server.locked_by is not None and not caller.is_admin:
         raise ServerLocked(server.id)
     if server.vm_state not in (transition.sources if sources is None else sources):
         raise ServerBusy(server.id, transition.nova_name, "vm_state", server.vm_state)

@@ -64,7 +64,7 @@ class World:
         """An agent that has just started."""
         cache = ImageCache(self.images, "host1", self.sessions, self.glance.client)
         await cache.clean()
-        worker = Worker(Tools(self.conf, self.sessions, self.hypervisor, cache))
+        worker = Worker(Tools(self.conf, self.sessions, self.hypervisor, cache, self.glance.client))
         self.hypervisor.on_end = worker.guest_ended
         return worker
 

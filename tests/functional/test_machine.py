@@ -447,3 +447,29 @@ async def test_removing_a_server_leaves_nothing_in_the_run_directory(
     assert not Path(f"/proc/{machine.pid}").exists()
     assert list(Path(conf.run_path, "servers").iterdir()) == []
     assert await hypervisor.console_output(machine.spec.server_id, None) == ""
+
+
+async def test_the_disk_is_copied_while_the_guest_runs(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec, place: Path
+) -> None:
+    machine = await hypervisor.start(make_spec(Then.COUNT, marker="one of many"))
+    await until_said(hypervisor, machine, "tick")
+    for name in ("first", "second"):  # Nothing of the first copy is left that hinders the second.
+        copy = place / name
+        await run_to_end("qemu-img", "create", "-q", "-f", "qcow2", str(copy), "16M")
+        await machine.copy_root(copy)
+        await run_to_end("qemu-img", "check", "-q", str(copy))
+        # The guest writes nothing, so the copy is what its base is.
+        await run_to_end("qemu-img", "compare", "-q", str(copy), machine.spec.base)
+    said = await hypervisor.console_output(machine.spec.server_id, None)
+    await until_said(hypervisor, machine, f"tick {said.count('tick') + 1:05}")
+    smaller = place / "smaller"
+    await run_to_end("qemu-img", "create", "-q", "-f", "qcow2", str(smaller), "64k")
+    with pytest.raises(RenovaError, match="Source and target image have different sizes"):
+        await machine.copy_root(smaller)
+    assert not machine.ended.done()
+
+
+async def run_to_end(*command: str) -> None:
+    process = await asyncio.create_subprocess_exec(*command)
+    assert await process.wait() == 0

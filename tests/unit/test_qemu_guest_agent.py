@@ -105,3 +105,15 @@ async def test_a_shutdown_is_sent_and_its_silence_is_fine(listening: Listen) -> 
         async with asyncio.timeout(5):
             while seen != ["guest-sync", "guest-shutdown"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+
+
+async def test_an_agent_that_can_freeze_and_one_that_cant(listening: Listen) -> None:
+    def refusing(message: Message) -> bytes:
+        if message["execute"] == "guest-sync":
+            return returning(message)
+        return b'{"error": {"class": "CommandNotFound", "desc": "disabled"}}\n'
+
+    async with listening(returning) as agent:
+        assert (await agent.freeze(), await agent.thaw()) == (True, True)
+    async with listening(refusing) as agent:
+        assert (await agent.freeze(), await agent.thaw()) == (False, False)

@@ -3,6 +3,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from renova.agent.qemu.spec import MachineSpec
@@ -50,6 +51,13 @@ class Machine(Protocol):
         """End the QEMU process for certain and wait until it is gone. Its console log stays.
 
         A second call does nothing.
+        """
+
+    async def copy_root(self, target: Path) -> None:
+        """Copy the root disk as it is at one moment into an empty qcow2 file of its size. The guest runs on.
+
+        A guest with an agent has its file systems frozen for that moment. A copy that an agent of this host
+        left under way is given up first. Raises RenovaError with QEMU's own sentence.
         """
 
     async def agent_answers(self, timeout: float) -> bool:

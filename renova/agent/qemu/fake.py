@@ -9,6 +9,7 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from renova.agent.qemu.face import PANICKED, POWERED_OFF, EndCallback, Machine
 from renova.agent.qemu.spec import MachineSpec
@@ -60,6 +61,10 @@ class FakeMachine:
     async def quit(self) -> None:
         self.end_wanted = self.quitted = True
         self.end("QEMU exited with status 0")
+
+    async def copy_root(self, target: Path) -> None:
+        if self.ended.done():
+            raise RenovaError(f"QEMU is gone: {target} stays empty")
 
     async def agent_answers(self, timeout: float) -> bool:
         return await _passes(self._behaviour.agent_delay, timeout) and not self.ended.done()

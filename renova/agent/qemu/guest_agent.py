@@ -37,6 +37,18 @@ class GuestAgent:
             _send(writer, "guest-shutdown", mode="powerdown")
             await writer.drain()
 
+    async def freeze(self) -> bool:
+        """Whether the guest's file systems are frozen now. Not every agent can do that."""
+        return await self._does("guest-fsfreeze-freeze")
+
+    async def thaw(self) -> bool:
+        return await self._does("guest-fsfreeze-thaw")
+
+    async def _does(self, command: str) -> bool:
+        async with self._conversation() as (reader, writer):
+            _send(writer, command)
+            return "return" in await _message(reader)
+
     @asynccontextmanager
     async def _conversation(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         """A connection on which all that was left of earlier conversations has been read away.
@@ -63,6 +75,14 @@ def _send(writer: asyncio.StreamWriter, command: str, **arguments: object) -> No
 async def _answer(reader: asyncio.StreamReader) -> Any:
     """The value of the next `return`; lines that hold none are passed over."""
     while True:
+        message = await _message(reader)
+        if "return" in message:
+            return message["return"]
+
+
+async def _message(reader: asyncio.StreamReader) -> dict[str, Any]:
+    """The next answer, `return` or `error`; nonsense is passed over."""
+    while True:
         try:
             line = await reader.readline()
             if not line:
@@ -70,5 +90,5 @@ async def _answer(reader: asyncio.StreamReader) -> Any:
             message = json.loads(line.lstrip(b"\xff"))
         except (ValueError, RecursionError):
             continue
-        if isinstance(message, dict) and "return" in message:
-            return message["return"]
+        if isinstance(message, dict) and message.keys() & {"return", "error"}:
+            return message

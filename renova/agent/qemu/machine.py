@@ -3,9 +3,12 @@
 
 import asyncio
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+from renova.agent.qemu.backup import copy_root
 from renova.agent.qemu.command_line import GUEST_AGENT_PORT
 from renova.agent.qemu.face import PANICKED, POWERED_OFF
 from renova.agent.qemu.guest_agent import GuestAgent
@@ -20,6 +23,8 @@ AGENT_ANSWER = 2.0
 # A guest that is still booting has no one to notice its power button: it is pressed again, as Nova does.
 PRESS_AGAIN = 10.0
 QUIT = 3.0
+# A guest writes what it still holds in memory before its file systems are frozen.
+FREEZE = 10.0
 
 
 class QemuMachine:
@@ -91,6 +96,10 @@ class QemuMachine:
         self._process.kill()
         await asyncio.shield(self.gone)
 
+    async def copy_root(self, target: Path) -> None:
+        await self._ask_briefly(self._guest_agent.thaw)  # An agent of ours may have been killed in between.
+        await copy_root(self._monitor, target, self._still)
+
     async def agent_answers(self, timeout: float) -> bool:
         asking = asyncio.create_task(self._ask_agent())
         either: list[asyncio.Future[Any]] = [asking, self.ended]
@@ -126,6 +135,24 @@ class QemuMachine:
             async with asyncio.timeout(timeout):
                 await self._guest_agent.shut_down()
                 return True
+        return False
+
+    @asynccontextmanager
+    async def _still(self) -> AsyncIterator[None]:
+        """Inside, the guest's file systems are whole on its disk, if it has an agent that can do that."""
+        frozen = await self._ask_briefly(self._guest_agent.freeze)
+        try:
+            yield
+        finally:
+            if frozen:
+                await self._ask_briefly(self._guest_agent.thaw)
+
+    async def _ask_briefly(self, question: Callable[[], Awaitable[bool]]) -> bool:
+        """The agent's own answer; False where there is no agent, or none that answers."""
+        if self._agent_port_open.is_set():
+            with suppress(TimeoutError, OSError, EOFError):
+                async with asyncio.timeout(FREEZE):
+                    return await question()
         return False
 
     async def _wait_for_end(self, timeout: float) -> None:

@@ -57,6 +57,13 @@ class Monitor:
         except (QMPError, OSError, EOFError) as error:
             raise RenovaError(f"QEMU refused {command}: {error}") from error
 
+    def send_descriptor(self, descriptor: int) -> None:
+        """Hand QEMU an open file, for the `add-fd` that has to come next. Raises RenovaError."""
+        try:
+            self._client.send_fd_scm(descriptor)
+        except (QMPError, OSError) as error:
+            raise RenovaError(f"QEMU takes no file: {error}") from error
+
     async def close(self) -> None:
         """Disconnect. The library complains later about a connection that broke and was not closed."""
         with suppress(QMPError, OSError, EOFError):
