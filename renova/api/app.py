@@ -39,6 +39,7 @@ from renova.api import (
     quota_sets,
     server_actions,
     server_create,
+    server_groups,
     server_interfaces,
     server_list,
     server_metadata,
@@ -68,7 +69,8 @@ from renova.errors import Invalid
 NOUNS = (
     *(extensions, flavors, instance_actions, keypairs, limits),
     *(flavor_access, flavor_extra_specs),
-    *(admin_actions, images, quota_sets, server_interfaces, server_volumes, services),
+    *(admin_actions, images, quota_sets),
+    *(server_groups, server_interfaces, server_volumes, services),
     *(servers, server_actions, server_create, server_list, server_metadata, server_rebuild),
     *(server_resize, server_snapshot, server_tags, server_topology),
 )

@@ -34,6 +34,7 @@ ADMIN_ACTIONS = "os_compute_api:os-admin-actions:"
 ATTACH_INTERFACES = "os_compute_api:os-attach-interfaces:"
 AVAILABILITY_ZONE = "os_compute_api:os-availability-zone:"
 SECURITY_GROUPS = "os_compute_api:os-security-groups:"
+SERVER_GROUPS = "os_compute_api:os-server-groups:"
 SERVICES = "os_compute_api:os-services:"
 VOLUME_ATTACHMENTS = "os_compute_api:os-volumes-attachments:"
 QUOTA_SETS = "os_compute_api:os-quota-sets:"
@@ -93,6 +94,9 @@ DEFAULTS = {
     **{ATTACH_INTERFACES + name: MEMBER for name in ("create", "delete")},
     AVAILABILITY_ZONE + "list": ANY,
     AVAILABILITY_ZONE + "detail": ADMIN,
+    **{SERVER_GROUPS + name: READER for name in ("index", "show")},
+    **{SERVER_GROUPS + name: MEMBER for name in ("create", "delete")},
+    SERVER_GROUPS + "index:all_projects": ADMIN,
     SERVICES + "list": ADMIN,
     SECURITY_GROUPS + "list": READER,
     **{VOLUME_ATTACHMENTS + name: READER for name in ("index", "show")},

@@ -13,9 +13,10 @@ from renova.api.schemas.types import last_part
 from renova.api.views import servers as views
 from renova.api.views.servers import Sight
 from renova.compute import create as compute
-from renova.compute import flavors, hosts, key_pairs, metadata, networks
+from renova.compute import flavors, hosts, key_pairs, metadata, networks, server_groups
 from renova.compute.quotas import UNLIMITED, Limits
-from renova.db.tables import Flavor, KeyPair
+from renova.compute.server_groups import ServerGroupNotFound
+from renova.db.tables import Flavor, KeyPair, ServerGroup
 from renova.errors import FlavorNotFound, Forbidden, Invalid, KeyPairNotFound
 
 routes = Routes()
@@ -88,8 +89,6 @@ async def _checked(
     if not asked.image_ref:
         raise Invalid("Missing imageRef attribute")
     _check_security_groups(call, asked)
-    if hints.get("group"):
-        raise Invalid(f"Instance group {hints['group'][0]} could not be found.")
     if asked.hostname is not None and maximum > 1:
         raise Invalid("Unable to allocate a single hostname to multiple instances")
     async with call.transaction() as session:
@@ -100,6 +99,7 @@ async def _checked(
             )
         flavor = await _flavor(call, session, asked)
         key = None if asked.key_name is None else await key_of(call, session, asked.key_name)
+        group = await _group(call, session, hints)
         agent = await hosts.agent_of(session, await hosts.choose_host(session, host))
     # Between two transactions: Glance may take its time, and a connection of the pool is not to wait for it.
     image = await usable_image(
@@ -128,6 +128,7 @@ async def _checked(
         hostname=asked.hostname,
         trusted_image_certificates=asked.trusted_image_certificates,
         scheduler_hints=hints,
+        group=group,
         host=host,
         wants_port=card is not None,
         fixed_ip=card.fixed_ip if card is not None else None,
@@ -143,6 +144,15 @@ def _check_zone(call: Call, asked: Asked) -> None:
         call.can(SERVERS + "create:forced_host")
     if host or zone != _ZONE:
         raise Invalid("The requested availability zone is not available")
+
+
+async def _group(call: Call, session: AsyncSession, hints: dict[str, list[str]]) -> ServerGroup | None:
+    if not hints.get("group"):
+        return None
+    try:
+        return await server_groups.find_group(session, hints["group"][0], call.caller)
+    except ServerGroupNotFound as error:
+        raise Invalid(error.message) from error
 
 
 def _requested_host(call: Call, asked: Asked) -> str | None:

@@ -12,12 +12,12 @@ import procrastinate
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from renova.compute import actions, generations, networks, quotas, transitions
+from renova.compute import actions, generations, networks, quotas, server_groups, transitions
 from renova.compute.caller import Caller
 from renova.compute.hosts import choose_host
 from renova.compute.quotas import Limits
 from renova.compute.states import PowerState, TaskState, VmState
-from renova.db.tables import Action, Flavor, KeyPair, Server
+from renova.db.tables import Action, Flavor, KeyPair, Server, ServerGroup
 from renova.image import Image
 
 
@@ -42,6 +42,7 @@ class NewServer:
     hostname: str | None = None
     trusted_image_certificates: list[str] | None = None
     scheduler_hints: dict[str, Any] = field(default_factory=dict)
+    group: ServerGroup | None = None
     # The one host that the server may run on; None lets Renova choose.
     host: str | None = None
     wants_port: bool = True
@@ -57,7 +58,7 @@ async def create_servers(
     `max_count`.
 
     Raises QuotaExceeded when not even `min_count` fit, Unavailable without a host, Conflict without a free
-    address.
+    address or a host that suits the server group, TooManyMembers.
     """
     count = await quotas.check_and_reserve(
         session,
@@ -69,11 +70,14 @@ async def create_servers(
         ram=new.flavor.ram,
     )
     reservation = "r-" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
-    host = await choose_host(session, new.host)
-    return [
-        await _create_one(session, jobs, caller, new, host, reservation, index, count)
-        for index in range(count)
-    ]
+    if new.group is not None:
+        await server_groups.join(session, limits, caller, new.group, count)
+    servers = []
+    for index in range(count):
+        # One by one: a group's policy looks at where the servers before are.
+        host = await choose_host(session, new.host, new.group)
+        servers.append(await _create_one(session, jobs, caller, new, host, reservation, index, count))
+    return servers
 
 
 async def _create_one(
@@ -118,6 +122,7 @@ async def _create_one(
         availability_zone=new.availability_zone,
         pinned_availability_zone=new.pinned_availability_zone,
         scheduler_hints=new.scheduler_hints,
+        server_group_id=new.group.id if new.group else None,
         reservation_id=reservation,
         launch_index=index,
         **system,

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute.caller import Caller
-from renova.db.tables import Quota, Server
+from renova.db.tables import Quota, Server, ServerGroup
 from renova.errors import Invalid, QuotaExceeded
 
 UNLIMITED = -1
@@ -52,11 +52,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Usage:
-    """What the servers of a project take together, deleted ones not counted. ram is in MiB."""
+    """What a project has, deleted servers not counted. ram is in MiB."""
 
     instances: int
     cores: int
     ram: int
+    server_groups: int = 0
 
 
 async def limits_of(session: AsyncSession, defaults: Limits, project_id: str) -> Limits:
@@ -93,15 +94,18 @@ async def forget_limits(session: AsyncSession, project_id: str) -> None:
 
 
 async def usage_of(session: AsyncSession, project_id: str, user_id: str | None = None) -> Usage:
-    """One query, however many servers there are; of one user's servers where `user_id` is given."""
+    """One query, however many servers there are; of one user's where `user_id` is given."""
     vcpus, ram = (func.sum(cast(Server.flavor[size].astext, BigInteger)) for size in ("vcpus", "ram"))
-    statement = select(func.count(), func.coalesce(vcpus, 0), func.coalesce(ram, 0)).where(
-        Server.project_id == project_id, Server.deleted_at.is_(None)
-    )
+    groups = select(func.count(ServerGroup.id)).where(ServerGroup.project_id == project_id)
+    if user_id is not None:
+        groups = groups.where(ServerGroup.user_id == user_id)
+    statement = select(
+        func.count(), func.coalesce(vcpus, 0), func.coalesce(ram, 0), groups.scalar_subquery()
+    ).where(Server.project_id == project_id, Server.deleted_at.is_(None))
     if user_id is not None:
         statement = statement.where(Server.user_id == user_id)
-    instances, cores, memory = (await session.execute(statement)).one()
-    return Usage(instances, int(cores), int(memory))
+    instances, cores, memory, server_groups = (await session.execute(statement)).one()
+    return Usage(instances, int(cores), int(memory), server_groups or 0)
 
 
 async def check_and_reserve(

@@ -102,6 +102,20 @@ class Service(Base):
     seen_at: Mapped[datetime]
 
 
+class ServerGroup(Base):
+    """Servers that are to run on one host (affinity) or on several; each project has its own."""
+
+    __tablename__ = "server_groups"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(index=True)
+    user_id: Mapped[str]
+    name: Mapped[str]
+    policy: Mapped[str]
+    max_server_per_host: Mapped[int | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class System:
     """What a rebuild may change of a server: columns that a server and each of its generations share.
 
@@ -156,6 +170,9 @@ class Server(System, Base):
     availability_zone: Mapped[str] = mapped_column(server_default="nova")
     pinned_availability_zone: Mapped[str | None] = mapped_column(comment="the zone that was asked for")
     scheduler_hints: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    server_group_id: Mapped[str | None] = mapped_column(
+        ForeignKey("server_groups.id", ondelete="SET NULL"), index=True
+    )
     reservation_id: Mapped[str]
     launch_index: Mapped[int] = mapped_column(server_default="0")
     locked_by: Mapped[str | None] = mapped_column(comment="'owner' or 'admin'; null is not locked")

@@ -91,7 +91,7 @@ class BlockDevice(LegacyBlockDevice):
 
 
 class SchedulerHints(Request):
-    """Kept, shown and of no effect: hints choose among hosts by rules that Renova does not have."""
+    """`group` is a server group's id. The others are kept, shown and of no effect."""
 
     model_config = ConfigDict(extra="allow")
     open_to_anything: ClassVar[bool] = True

@@ -54,7 +54,7 @@ class AbsoluteLimits(View):
             used_instances=usage.instances,
             used_cores=usage.cores,
             used_ram=usage.ram,
-            used_server_groups=0,
+            used_server_groups=usage.server_groups,
             used_floating_ips=0,
             used_security_groups=0,
         )

@@ -188,7 +188,9 @@ def updated(server: Server, sight: Sight) -> ServerAnswer:
 
     The server's ports and their networks have to be loaded, here and in those below.
     """
-    return ServerAnswer(**_common(server, sight), addresses=_shown_addresses(server), server_groups=[])
+    return ServerAnswer(
+        **_common(server, sight), addresses=_shown_addresses(server), server_groups=_groups(server)
+    )
 
 
 def rebuilt(server: Server, sight: Sight, admin_pass: str) -> RebuildAnswer:
@@ -201,7 +203,7 @@ def rebuilt(server: Server, sight: Sight, admin_pass: str) -> RebuildAnswer:
         admin_pass=admin_pass,
         key_name=server.key_name,
         user_data=server.user_data,
-        server_groups=[],
+        server_groups=_groups(server),
     )
 
 
@@ -210,7 +212,7 @@ def rebuilt_in_detail(server: Server, sight: Sight, admin_pass: str) -> RebuildD
         "progress": 0,
         "admin_pass": admin_pass,
         "own_user_data": server.user_data,
-        "server_groups": [],
+        "server_groups": _groups(server),
     }
     facts.pop("user_data", None)
     return RebuildDetail(**facts)
@@ -222,8 +224,13 @@ def detail(server: Server, sight: Sight) -> ServerDetail:
 
 
 def shown(server: Server, sight: Sight) -> ServerDetail:
-    """One server. It is in no group: there are none."""
-    return ServerDetail(**_detailed(server, sight), server_groups=[])
+    """One server."""
+    return ServerDetail(**_detailed(server, sight), server_groups=_groups(server))
+
+
+def _groups(server: Server) -> list[str]:
+    """The one group that a server may be in."""
+    return [] if server.server_group_id is None else [server.server_group_id]
 
 
 def _detailed(server: Server, sight: Sight) -> dict[str, Any]:

@@ -101,6 +101,18 @@ def _create_tables() -> None:
         UniqueConstraint("label"),
     )
     op.create_table(
+        "server_groups",
+        Column("id", TEXT, nullable=False),
+        Column("project_id", TEXT, nullable=False),
+        Column("user_id", TEXT, nullable=False),
+        Column("name", TEXT, nullable=False),
+        Column("policy", TEXT, nullable=False),
+        Column("max_server_per_host", Integer(), nullable=True),
+        Column("created_at", TIME, server_default=NOW, nullable=False),
+        PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_server_groups_project_id", "server_groups", ["project_id"])
+    op.create_table(
         "servers",
         Column("id", TEXT, nullable=False),
         Column("project_id", TEXT, nullable=False),
@@ -124,6 +136,7 @@ def _create_tables() -> None:
         Column("availability_zone", TEXT, server_default="nova", nullable=False),
         Column("pinned_availability_zone", TEXT, nullable=True, comment="the zone that was asked for"),
         Column("scheduler_hints", JSONB, nullable=False, server_default=text("'{}'")),
+        Column("server_group_id", TEXT, nullable=True),
         Column("reservation_id", TEXT, nullable=False),
         Column("launch_index", Integer(), server_default="0", nullable=False),
         Column("locked_by", TEXT, nullable=True, comment="'owner' or 'admin'; null is not locked"),
@@ -154,8 +167,10 @@ def _create_tables() -> None:
             nullable=True,
             comment="kept and shown; nothing here validates signatures",
         ),
+        ForeignKeyConstraint(["server_group_id"], ["server_groups.id"], ondelete="SET NULL"),
         PrimaryKeyConstraint("id"),
     )
+    op.create_index("ix_servers_server_group_id", "servers", ["server_group_id"])
     op.create_index("servers_by_host", "servers", ["host"], postgresql_where=text("deleted_at IS NULL"))
     op.create_index("servers_by_project", "servers", ["project_id", "created_at", "id"])
     op.create_table(
