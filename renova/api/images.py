@@ -129,7 +129,7 @@ def _filters(call: Call, query: ListImages) -> dict[str, str]:
         for name, value in call.query_items
         if name.startswith("property-")
     }
-    named = {
+    named: dict[str, str | int | None] = {
         "name": query.name,
         "status": query.status and query.status.lower(),
         "updated_at": query.changes_since and f"gte:{query.changes_since}",
@@ -138,4 +138,4 @@ def _filters(call: Call, query: ListImages) -> dict[str, str]:
         "min_ram": query.min_ram,
         "min_disk": query.min_disk,
     }
-    return filters | {name: value for name, value in named.items() if value is not None}
+    return filters | {name: str(value) for name, value in named.items() if value is not None}

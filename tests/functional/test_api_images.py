@@ -82,7 +82,7 @@ async def test_lists_come_in_pages_and_are_filtered(api: Api) -> None:
     assert await ids(api, f"?server=http://nova.example/servers/{uuid4()}") == []
     brief = (await api.get("/images"))["images"][0]
     assert brief.keys() == {"id", "name", "links"}
-    for query in ("?limit=0", "?limit=x", "?marker=nowhere"):
+    for query in ("?limit=0", "?limit=x", "?marker=nowhere", "?minRam=x"):
         assert (await api.call("GET", f"/images{query}")).status_code == 400
 
 
