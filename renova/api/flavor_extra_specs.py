@@ -6,14 +6,17 @@ Source: Nova's API reference, "Flavors extra-specs".
 from typing import Any
 
 from renova.api.errors import NotFound
+from renova.api.microversions import Change
 from renova.api.policies import FLAVOR_EXTRA_SPECS
 from renova.api.requests import Answer, Call, Routes
+from renova.api.schemas import known_extra_specs
 from renova.api.schemas.flavor_extra_specs import AddExtraSpecs, one_extra_spec
 from renova.compute import flavors
 from renova.errors import Invalid
 
 routes = Routes()
 
+KNOWN_ONLY = Change("2.86", "extra specs of Nova's own namespaces are validated")
 ALL = "/flavors/{flavor_id}/os-extra_specs"
 ONE = ALL + "/{key}"
 
@@ -73,6 +76,9 @@ async def _specs(call: Call) -> dict[str, str]:
 
 async def _add(call: Call, sent: dict[str, Any]) -> None:
     """A number is answered as one and kept as its text, as in Nova."""
+    specs = {key: str(value) for key, value in sent.items()}
+    if call.version in KNOWN_ONLY:
+        for key, value in specs.items():
+            known_extra_specs.check(key, value)
     async with call.transaction() as session:
-        specs = {key: str(value) for key, value in sent.items()}
         await flavors.add_extra_specs(session, call.path["flavor_id"], specs)

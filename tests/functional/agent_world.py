@@ -99,7 +99,12 @@ class World:
         await self.work()
 
     async def ask_rebuild(self, image_id: str = NEW) -> None:
-        wanted = Rebuild(image=await self.image(image_id), name="after", metadata={"role": "new"})
+        wanted = Rebuild(
+            image=await self.image(image_id),
+            name="after",
+            hostname="after.example.org",
+            metadata={"role": "new"},
+        )
         async with self.sessions.begin() as session:
             server = await servers.find_server(session, self.server_id, self.caller())
             await begin_rebuild(session, self.jobs, self.caller(), server, wanted, "noa")
@@ -156,6 +161,7 @@ class World:
         server = await self.server()
         assert (server.vm_state, server.task_state) == ("active", None)
         assert (server.name, server.image_id, server.meta) == ("before", OLD, {"role": "old"})
+        assert server.hostname == "before"
         assert server.generation == 1
         running = self.running()
         assert running is not None
@@ -167,6 +173,7 @@ class World:
         server = await self.server()
         assert (server.vm_state, server.task_state, server.fault) == ("active", None, None)
         assert (server.name, server.image_id, server.meta) == ("after", NEW, {"role": "new"})
+        assert server.hostname == "after.example.org"
         assert (server.generation, server.progress) == (2, 100)
         running = self.running()
         assert running is not None

@@ -124,3 +124,16 @@ async def test_who_writes_no_extra_specs(api: Api) -> None:
     assert (await api.call("DELETE", f"{path}/a")).status_code == 403
     missing = "/flavors/nowhere/os-extra_specs"
     assert (await api.call("POST", missing, {"extra_specs": {}}, who=api.admin)).status_code == 404
+
+
+async def test_extra_specs_that_nova_knows_are_validated_from_2_86_on(api: Api) -> None:
+    path, body = "/flavors/1/os-extra_specs", {"hw:cpu_policy": "sharrred"}
+    for method, where, sent in (
+        ("POST", path, {"extra_specs": body}),
+        ("PUT", f"{path}/hw:cpu_policy", body),
+    ):
+        taken = await api.call(method, where, sent, version="2.85", who=api.admin)
+        assert (taken.status_code, taken.json()) == (200, sent)
+        refused = await api.call(method, where, sent, version="2.86", who=api.admin)
+        assert refused.status_code == 400
+        assert message(refused) == "Validation failed; 'sharrred' is not one of: dedicated, shared, mixed."

@@ -1,5 +1,6 @@
 """The cloud through the client that its users have, as every user of clouds.yaml."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from renova.api.microversions import MAXIMUM
+from tests.functional.cloud_client import Client
 from tests.functional.shared_cloud import Cloud
+from tests.guest.boot_sector import Then
 
 
 def openstack(cloud: Cloud, name: str, *arguments: str) -> str:
@@ -37,3 +41,30 @@ def test_a_member_uploads_an_image_and_a_reader_sees_it(cloud: Cloud, tmp_path: 
     seen = openstack(cloud, "renova-reader", "image", "show", made, "-f", "value", "-c", "status")
     openstack(cloud, "renova", "image", "delete", made)
     assert seen == "active"
+
+
+# What the client understands of a version decides what it asks for and how it reads the answer.
+VERSIONS = ("2.1", "2.57", "2.75", str(MAXIMUM))
+
+
+def test_servers_at_many_microversions(cloud: Cloud, client: Client) -> None:
+    image = client.image("HELLO", Then.OBEY)
+
+    def server(version: str, *arguments: str) -> str:
+        return openstack(cloud, "renova", "--os-compute-api-version", version, "server", *arguments)
+
+    json_of = ("-f", "json")
+    made = server(
+        *("2.90", "create", "--image", image, "--flavor", "1", "--nic", "auto", "--hostname", "first"),
+        *("--wait", *json_of, "cli"),
+    )
+    server_id = json.loads(made)["id"]
+    client.servers.append(server_id)
+    for version in VERSIONS:
+        shown = json.loads(server(version, "show", *json_of, server_id))
+        assert (shown["name"], shown["status"]) == ("cli", "ACTIVE")
+        (listed,) = json.loads(server(version, "list", "--long", *json_of, "--name", "^cli$"))
+        assert listed["ID"] == server_id
+    server("2.90", "rebuild", "--image", image, "--hostname", "second", "--wait", server_id)
+    rebuilt = client.call("GET", f"/servers/{server_id}", version="2.90").json()["server"]
+    assert (rebuilt["status"], rebuilt["OS-EXT-SRV-ATTR:hostname"]) == ("ACTIVE", "second")

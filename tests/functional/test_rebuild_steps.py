@@ -1,9 +1,13 @@
 """A rebuild, failed and killed at every step."""
 
 import asyncio
+import io
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from pycdlib import PyCdlib
 from sqlalchemy import select, update
 
 from renova.agent import operations
@@ -39,6 +43,22 @@ async def test_a_rebuild_keeps_the_identity_and_the_generation_before(world: Wor
         events = list(await session.scalars(select(Event).join(Action).where(Action.action == "rebuild")))
     assert [event.name for event in events] == STEPS
     assert {event.result for event in events} == {"Success"}
+
+
+async def test_the_new_system_is_told_its_new_host_name(world: World) -> None:
+    await world.ask_rebuild()
+    await world.work()
+    assert [host_name_of(world, generation) for generation in (1, 2)] == ["before", "after.example.org"]
+
+
+def host_name_of(world: World, generation: int) -> str:
+    """What the config drive of a generation says."""
+    drive = Path(world.conf.state_path) / "servers" / world.server_id / f"config-{generation}.iso"
+    content, iso = io.BytesIO(), PyCdlib()
+    iso.open_fp(io.BytesIO(drive.read_bytes()))
+    iso.get_file_from_iso_fp(content, rr_path="/openstack/latest/meta_data.json")
+    hostname: str = json.loads(content.getvalue())["hostname"]
+    return hostname
 
 
 async def test_one_previous_generation_at_most(world: World) -> None:

@@ -1,7 +1,6 @@
 """The bodies of the calls on extra specs. Source: Nova's API reference, "Flavors extra-specs".
 
-What Nova validates from 2.86 on, the names and values that its own drivers know, is not looked at: no extra
-spec means anything here.
+What is validated from 2.86 on is in `known_extra_specs`; no extra spec means anything here.
 """
 
 from typing import Annotated, Any
