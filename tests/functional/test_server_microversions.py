@@ -289,7 +289,7 @@ async def test_a_server_is_unpinned_and_pinned_again(api: Api) -> None:
     assert answer.json()["server"]["pinned_availability_zone"] == "nova"
 
 
-async def test_there_are_no_server_groups(api: Api) -> None:
+async def test_a_group_that_there_is_none_of(api: Api) -> None:
     group = "9f2c1b5e-5b0c-4a3e-9d0c-2f6a5a3b7c11"
     body = {
         "server": {"name": "web", "imageRef": api.image, "flavorRef": "1"},
