@@ -15,6 +15,7 @@ from renova.api.marked import View
 from renova.api.microversions import since, until
 from renova.api.views import image_properties
 from renova.api.views.addresses import Address, addresses
+from renova.api.views.embedded import EmbeddedFlavor, Fault, ImageReference, Reference, fault_of, reference
 from renova.api.views.hosts import host_id
 from renova.api.views.links import Links
 from renova.api.views.times import to_the_microsecond, to_the_second
@@ -26,7 +27,6 @@ from renova.db.tables import Server
 _WITH_PROGRESS = frozenset({"ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING"})
 # Nova knows no other group unless a network service says so, and there is none here.
 DEFAULT_GROUP = [{"name": "default"}]
-_INTERNAL_ERROR = 500
 
 
 @dataclass(frozen=True)
@@ -39,36 +39,6 @@ class Sight:
     fault_details: bool = False
     # By host, of the hosts whose status this caller may see.
     host_status: Mapping[str, str] = field(default_factory=dict)
-
-
-class Reference(View):
-    """An image or a flavor, by id and bookmark."""
-
-    id: str
-    links: list[dict[str, str]]
-
-
-class ImageReference(Reference):
-    properties: Annotated[dict[str, str], since("2.98")]
-
-
-class EmbeddedFlavor(View):
-    """The flavor as it was when the server got it. Sizes as in the flavors table."""
-
-    original_name: str
-    vcpus: int
-    ram: int
-    disk: int
-    ephemeral: int
-    swap: int
-    extra_specs: dict[str, str] | None = None
-
-
-class Fault(View):
-    code: int
-    created: str
-    message: str
-    details: str | None = None
 
 
 class ServerEntry(View):
@@ -267,7 +237,7 @@ def _common(server: Server, sight: Sight) -> dict[str, Any]:
     if status in _WITH_PROGRESS:
         optional["progress"] = server.progress
     if server.fault:
-        optional["fault"] = _fault(server.fault, sight)
+        optional["fault"] = fault_of(server.fault, details=sight.fault_details)
     return {
         "id": server.id,
         "name": server.name,
@@ -278,10 +248,10 @@ def _common(server: Server, sight: Sight) -> dict[str, Any]:
         "metadata": metadata.shown(server),
         "host_id": host_id(server.project_id, server.host),
         "image": ImageReference(
-            **_reference(sight.links, "images", server.image_id),
+            **reference(sight.links, "images", server.image_id),
             properties=image_properties.shown(server.image_properties),
         ),
-        "flavor_reference": Reference(**_reference(sight.links, "flavors", flavor["id"])),
+        "flavor_reference": Reference(**reference(sight.links, "flavors", flavor["id"])),
         "embedded_flavor": EmbeddedFlavor(
             original_name=flavor["name"],
             **{size: flavor[size] for size in ("vcpus", "ram", "disk", "ephemeral", "swap")},
@@ -299,11 +269,6 @@ def _common(server: Server, sight: Sight) -> dict[str, Any]:
         "locked_reason": server.locked_reason,
         **optional,
     }
-
-
-def _reference(links: Links, collection: str, identifier: str) -> dict[str, Any]:
-    (_, bookmark) = links.of(collection, identifier)
-    return {"id": identifier, "links": [bookmark]}
 
 
 def _shown_addresses(server: Server, *, ports: bool = False) -> dict[str, list[Address]]:
@@ -324,11 +289,3 @@ def _host_attributes(server: Server) -> dict[str, Any]:
         "root_device": "/dev/vda",
         "user_data": server.user_data,
     }
-
-
-def _fault(fault: Mapping[str, Any], sight: Sight) -> Fault:
-    """Nova shows the details of an internal error to admins only; others get the message."""
-    shown = {name: fault[name] for name in ("code", "created", "message")}
-    if fault.get("details") and (sight.fault_details or fault["code"] != _INTERNAL_ERROR):
-        shown["details"] = fault["details"]
-    return Fault(**shown)
