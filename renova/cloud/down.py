@@ -13,8 +13,11 @@ from renova.cloud.state import State
 PATIENCE = 120.0
 
 
-def down(state: State) -> None:
-    """Raises CloudError if there is no cloud at `state`, or one that does not stop."""
+def down(state: State) -> int:
+    """How many virtual machines were ended.
+
+    Raises CloudError if there is no cloud at `state`, or one that does not stop.
+    """
     if not state.conf.exists():
         raise CloudError(f"{state.path} holds no cloud of `renova up`")
     deadline = time.monotonic() + PATIENCE
@@ -23,9 +26,10 @@ def down(state: State) -> None:
         try:
             with state.lock():
                 orphans.end_services(state)
-                orphans.end(orphans.virtual_machines(state), signal.SIGTERM)
+                machines = orphans.virtual_machines(state)
+                orphans.end(machines, signal.SIGTERM)
                 shutil.rmtree(state.run_path, ignore_errors=True)
-                return
+                return len(machines)
         except CloudError:
             if time.monotonic() > deadline:
                 raise CloudError(

@@ -32,6 +32,8 @@ REVOKE CONNECT ON DATABASE {name} FROM PUBLIC;
 async def up(state: State) -> None:
     """Run the cloud of a state directory until SIGTERM or SIGINT. Raises CloudError if it can't start."""
     _cancel_on_signals()
+    if not state.path.exists():
+        _refuse_taken_ports(state)  # Before anything is made.
     state.make()
     with state.lock():
         try:
@@ -150,7 +152,9 @@ def _refuse_taken_ports(state: State) -> None:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError as error:
-                raise CloudError(f"port {port} for {service}: {error.strerror}; try --port-offset") from None
+                raise CloudError(
+                    f"port {port} for {service}: {error.strerror}; try --port-offset, or PORT_OFFSET of make"
+                ) from None
 
 
 def _cancel_on_signals() -> None:

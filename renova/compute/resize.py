@@ -38,8 +38,8 @@ async def check_flavor(session: AsyncSession, server: Server, flavor: Flavor) ->
     size = generation.virtual_size or 0
     if flavor.disk and flavor.disk * GIB < size:
         raise Invalid(
-            "Flavor's disk is smaller than the minimum size specified in image metadata. "
-            f"Flavor disk is {flavor.disk * GIB} bytes, minimum size is {size} bytes."
+            "Flavor's disk is smaller than the server's, and a disk never shrinks. "
+            f"Flavor disk is {flavor.disk * GIB} bytes, the server's is {size} bytes."
         )
 
 
