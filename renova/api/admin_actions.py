@@ -11,7 +11,7 @@ from renova.compute.states import VmState
 routes = Routes()
 
 
-@routes.action(PATH, "os-resetState")
+@routes.action(PATH, "os-resetState", body=ResetState)
 async def reset(call: Call) -> Answer:
     state = VmState(call.parse(ResetState).wanted.state)
     async with call.transaction() as session:

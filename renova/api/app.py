@@ -8,8 +8,8 @@ Nova's envelope.
 import logging
 import os
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from renova.api import (
     keypairs,
     limits,
     microversions,
+    openapi,
     quota_sets,
     server_actions,
     server_create,
@@ -160,6 +161,10 @@ class Compute:
         """`headers` gets those that every answer has from here on, an error's too."""
         match = PATH.fullmatch(request.scope["path"])
         base = base_url(request, self._parts.conf.api.public_endpoint)
+        if request.scope["path"] == "/openapi.json":
+            with _wrong_versions():
+                version = microversions.named(request.query_params.get("version", "latest"))
+            return _document(request, openapi.document(self._routes, version))
         if match is None:
             return _root(request, base)
         tree, rest, legacy = match["tree"], match["rest"] or "", match["tree"] == "v2"
@@ -246,17 +251,24 @@ def _negotiate(request: Request, headers: dict[str, str], legacy: bool) -> Versi
     if legacy:
         return MINIMUM
     headers["Vary"] = f"{STANDARD}, {LEGACY}"
-    try:
+    with _wrong_versions():
         version = microversions.requested(
             ",".join(request.headers.getlist(STANDARD)), ",".join(request.headers.getlist(LEGACY))
         )
+    headers[STANDARD] = f"compute {version}"
+    headers[LEGACY] = str(version)
+    return version
+
+
+@contextmanager
+def _wrong_versions() -> Iterator[None]:
+    """Errors of `microversions` become answers: 406 for a version that we do not speak, 400 for none."""
+    try:
+        yield
     except microversions.UnsupportedVersionError as error:
         raise errors.NotAcceptable(str(error)) from None
     except ValueError as error:
         raise Invalid(str(error)) from None
-    headers[STANDARD] = f"compute {version}"
-    headers[LEGACY] = str(version)
-    return version
 
 
 def _response(answer: Answer, version: Version) -> Response:

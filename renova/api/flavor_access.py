@@ -28,7 +28,7 @@ async def index(call: Call) -> Answer:
         return await _access(session, flavor.id)
 
 
-@routes.action(ACTION, "addTenantAccess")
+@routes.action(ACTION, "addTenantAccess", body=AddTenantAccess)
 async def add(call: Call) -> Answer:
     project_id = call.parse(AddTenantAccess).to.tenant
     call.can(FLAVOR_ACCESS + ":add_tenant_access")
@@ -40,7 +40,7 @@ async def add(call: Call) -> Answer:
         return await _access(session, flavor.id)
 
 
-@routes.action(ACTION, "removeTenantAccess")
+@routes.action(ACTION, "removeTenantAccess", body=RemoveTenantAccess)
 async def remove(call: Call) -> Answer:
     project_id = call.parse(RemoveTenantAccess).of.tenant
     call.can(FLAVOR_ACCESS + ":remove_tenant_access")

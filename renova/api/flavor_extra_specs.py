@@ -32,7 +32,7 @@ async def index(call: Call) -> Answer:
     return Answer({"extra_specs": await _specs(call)})
 
 
-@routes.on("POST", ALL)
+@routes.on("POST", ALL, body=AddExtraSpecs)
 async def create(call: Call) -> Answer:
     sent = call.parse(AddExtraSpecs).extra_specs
     call.can(FLAVOR_EXTRA_SPECS + "create")

@@ -18,24 +18,24 @@ from renova.errors import Invalid
 routes = Routes()
 
 
-@routes.on("GET", "/flavors", query=ListFlavors)
+@routes.on("GET", "/flavors", query=ListFlavors, answer={"flavors": [FlavorBrief]})
 async def index(call: Call) -> Answer:
     return await _list(call, FlavorBrief, "flavors")
 
 
-@routes.on("GET", "/flavors/detail", query=ListFlavors)
+@routes.on("GET", "/flavors/detail", query=ListFlavors, answer={"flavors": [FlavorView]})
 async def detail(call: Call) -> Answer:
     return await _list(call, FlavorView, "flavors/detail")
 
 
-@routes.on("GET", "/flavors/{flavor_id}")
+@routes.on("GET", "/flavors/{flavor_id}", answer={"flavor": FlavorView})
 async def show(call: Call) -> Answer:
     async with call.transaction() as session:
         flavor = await flavors.find_flavor(session, call.path["flavor_id"], call.caller)
     return Answer({"flavor": _view(call, flavor)})
 
 
-@routes.on("POST", "/flavors")
+@routes.on("POST", "/flavors", body=CreateFlavor, answer={"flavor": FlavorView})
 async def create(call: Call) -> Answer:
     asked = call.parse(CreateFlavor).flavor
     call.can(FLAVOR_MANAGE + "create")
@@ -45,7 +45,7 @@ async def create(call: Call) -> Answer:
     return Answer({"flavor": _view(call, flavor)})
 
 
-@routes.on("PUT", "/flavors/{flavor_id}", since("2.55"))
+@routes.on("PUT", "/flavors/{flavor_id}", since("2.55"), body=UpdateFlavor, answer={"flavor": FlavorView})
 async def update(call: Call) -> Answer:
     description = call.parse(UpdateFlavor).flavor.description
     call.can(FLAVOR_MANAGE + "update")

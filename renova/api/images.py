@@ -23,17 +23,17 @@ ONE = "/images/{image_id}"
 ALL_OF_ONE, ITEM = ONE + "/metadata", ONE + "/metadata/{key}"
 
 
-@routes.on("GET", "/images", IMAGES, query=ListImages)
+@routes.on("GET", "/images", IMAGES, query=ListImages, answer={"images": [ImageBrief]})
 async def index(call: Call) -> Answer:
     return await _list(call, ImageBrief, "images")
 
 
-@routes.on("GET", "/images/detail", IMAGES, query=ListImages)
+@routes.on("GET", "/images/detail", IMAGES, query=ListImages, answer={"images": [ImageView]})
 async def detail(call: Call) -> Answer:
     return await _list(call, ImageView, "images/detail")
 
 
-@routes.on("GET", ONE, IMAGES)
+@routes.on("GET", ONE, IMAGES, answer={"image": ImageView})
 async def show(call: Call) -> Answer:
     image = await _found(call)
     return Answer({"image": ImageView.of(image, call.links, await call.parts.glance.endpoint())})
@@ -50,14 +50,14 @@ async def list_metadata(call: Call) -> Answer:
     return Answer({"metadata": (await _found(call)).properties})
 
 
-@routes.on("POST", ALL_OF_ONE, METADATA)
+@routes.on("POST", ALL_OF_ONE, METADATA, body=WholeMetadata)
 async def add_metadata(call: Call) -> Answer:
     sent = call.parse(WholeMetadata).metadata
     image = await _found(call)
     return Answer({"metadata": await _write(call, image, image.properties | sent)})
 
 
-@routes.on("PUT", ALL_OF_ONE, METADATA)
+@routes.on("PUT", ALL_OF_ONE, METADATA, body=WholeMetadata)
 async def replace_metadata(call: Call) -> Answer:
     sent = call.parse(WholeMetadata).metadata
     return Answer({"metadata": await _write(call, await _found(call), sent)})
@@ -71,7 +71,7 @@ async def show_metadata(call: Call) -> Answer:
     return Answer({"meta": {key: properties[key]}})
 
 
-@routes.on("PUT", ITEM, METADATA)
+@routes.on("PUT", ITEM, METADATA, body=MetadataItem)
 async def set_metadata(call: Call) -> Answer:
     sent = call.parse(MetadataItem).meta
     if call.path["key"] not in sent:

@@ -17,7 +17,12 @@ OF_DELETED_SERVERS = Change("2.21", "the actions of a deleted server are shown t
 IN_PAGES = Change("2.58", "`links` leads from one page of a server's actions to the next")
 
 
-@routes.on("GET", "/servers/{server_id}/os-instance-actions", query=ListActions)
+@routes.on(
+    "GET",
+    "/servers/{server_id}/os-instance-actions",
+    query=ListActions,
+    answer={"instanceActions": [views.ActionEntry]},
+)
 async def index(call: Call) -> Answer:
     query = call.query(ListActions)
     check_order(query.changes_since, query.changes_before)
@@ -34,7 +39,11 @@ async def index(call: Call) -> Answer:
     return Answer({"instanceActions": [views.entry(row) for row in rows], **next_links})
 
 
-@routes.on("GET", "/servers/{server_id}/os-instance-actions/{request_id}")
+@routes.on(
+    "GET",
+    "/servers/{server_id}/os-instance-actions/{request_id}",
+    answer={"instanceAction": views.ActionDetail},
+)
 async def show(call: Call) -> Answer:
     request_id = call.path["request_id"]
     async with call.transaction() as session:

@@ -13,7 +13,7 @@ routes = Routes()
 HONEST_STATUSES = Change("2.2", "POST answers 201 instead of 200, DELETE 204 instead of 202")
 
 
-@routes.on("GET", "/os-keypairs", query=ListKeyPairs)
+@routes.on("GET", "/os-keypairs", query=ListKeyPairs, answer={"keypairs": [{"keypair": KeyPairBrief}]})
 async def index(call: Call) -> Answer:
     query = call.query(ListKeyPairs)
     user_id = query.user_id or call.caller.user_id
@@ -29,7 +29,7 @@ async def index(call: Call) -> Answer:
     )
 
 
-@routes.on("POST", "/os-keypairs")
+@routes.on("POST", "/os-keypairs", body=CreateKeyPair, answer={"keypair": NewKeyPairView})
 async def create(call: Call) -> Answer:
     asked = call.parse(CreateKeyPair).keypair
     user_id = asked.user_id or call.caller.user_id
@@ -50,7 +50,7 @@ async def create(call: Call) -> Answer:
     return Answer({"keypair": view}, status=201 if call.version in HONEST_STATUSES else 200)
 
 
-@routes.on("GET", "/os-keypairs/{name}", query=OfUser)
+@routes.on("GET", "/os-keypairs/{name}", query=OfUser, answer={"keypair": KeyPairView})
 async def show(call: Call) -> Answer:
     user_id = call.query(OfUser).user_id or call.caller.user_id
     call.can(KEYPAIRS + "show", user_id=user_id)
@@ -59,7 +59,7 @@ async def show(call: Call) -> Answer:
     return Answer({"keypair": KeyPairView.of(key_pair)})
 
 
-@routes.on("DELETE", "/os-keypairs/{name}")
+@routes.on("DELETE", "/os-keypairs/{name}", query=OfUser)
 async def delete(call: Call) -> Answer:
     user_id = call.query(OfUser).user_id or call.caller.user_id
     call.can(KEYPAIRS + "delete", user_id=user_id)

@@ -88,8 +88,11 @@ def requested(standard: str | None, legacy: str | None) -> Version:
     sentence for what is not a version (400), UnsupportedVersionError for one that is not ours (406).
     """
     text = _of_compute(standard or "") or (legacy or "").split(",")[-1].strip()
-    if not text:
-        return MINIMUM
+    return named(text) if text else MINIMUM
+
+
+def named(text: str) -> Version:
+    """The version that `2.57` or `latest` names, with the errors of `requested`."""
     if text == "latest":
         return MAXIMUM
     try:

@@ -20,7 +20,7 @@ class NoUserQuotas(Invalid):
     """Quotas of a single user can not be set: they are those of the project."""
 
 
-@routes.on("GET", PATH, query=OfUser)
+@routes.on("GET", PATH, query=OfUser, answer={"quota_set": QuotaSet})
 async def show(call: Call) -> Answer:
     project_id = call.path["project_id"]
     call.query(OfUser)
@@ -30,7 +30,7 @@ async def show(call: Call) -> Answer:
     return Answer({"quota_set": QuotaSet.of(project_id, limits)})
 
 
-@routes.on("GET", PATH + "/detail", query=OfUser)
+@routes.on("GET", PATH + "/detail", query=OfUser, answer={"quota_set": QuotaSet})
 async def detail(call: Call) -> Answer:
     project_id = call.path["project_id"]
     user_id = call.query(OfUser).user_id
@@ -41,14 +41,14 @@ async def detail(call: Call) -> Answer:
     return Answer({"quota_set": QuotaSet.detailed(project_id, limits, usage)})
 
 
-@routes.on("GET", PATH + "/defaults")
+@routes.on("GET", PATH + "/defaults", answer={"quota_set": QuotaSet})
 async def defaults(call: Call) -> Answer:
     project_id = call.path["project_id"]
     call.can(QUOTA_SETS + "defaults", project_id=project_id)
     return Answer({"quota_set": QuotaSet.of(project_id, _defaults(call))})
 
 
-@routes.on("PUT", PATH)
+@routes.on("PUT", PATH, body=UpdateQuotas, answer={"quota_set": QuotaSet})
 async def update(call: Call) -> Answer:
     project_id = call.path["project_id"]
     asked = call.parse(UpdateQuotas).quota_set

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.api.errors import MalformedBody, MethodNotAllowed, NoSuchAction, NotFound, sentence
-from renova.api.marked import Query, Request
+from renova.api.marked import Query, Request, View
 from renova.api.microversions import Span, Version
 from renova.api.policies import Policy
 from renova.api.schemas.types import Paged
@@ -120,6 +120,8 @@ class Answer:
 
 
 Handler = Callable[[Call], Awaitable[Answer]]
+# {"server": ServerDetail}, {"servers": [ServerEntry]}: an answer with views in the places of their objects.
+Form = type[View] | list[Any] | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -127,11 +129,14 @@ class Route:
     """One handler and the microversions that have it; at others the call does not exist (404).
 
     `query` is what a GET may be asked with; see NoParameters for one that may be asked with nothing.
+    `body` is what the handler parses, and `answer` the form of what it answers, both for openapi.py.
     """
 
     handler: Handler
     versions: Span
     query: type[Query] = NoParameters
+    body: type[Request] | None = None
+    answer: Form | None = None
 
 
 class Routes:
@@ -146,21 +151,40 @@ class Routes:
         self.actions: dict[str, dict[str, Route]] = {}
 
     def on(
-        self, method: str, path: str, versions: Span | None = None, *, query: type[Query] = NoParameters
+        self,
+        method: str,
+        path: str,
+        versions: Span | None = None,
+        *,
+        query: type[Query] = NoParameters,
+        body: type[Request] | None = None,
+        answer: Form | None = None,
     ) -> Callable[[Handler], Handler]:
         """Register a handler: `@routes.on("GET", "/servers", query=ListServers)`."""
 
         def register(handler: Handler) -> Handler:
-            self.by_path.setdefault(path, {})[method] = Route(handler, versions or Span(), query)
+            self.by_path.setdefault(path, {})[method] = Route(
+                handler, versions or Span(), query, body, answer
+            )
             return handler
 
         return register
 
-    def action(self, path: str, name: str, versions: Span | None = None) -> Callable[[Handler], Handler]:
+    def action(
+        self,
+        path: str,
+        name: str,
+        versions: Span | None = None,
+        *,
+        body: type[Request] | None = None,
+        answer: Form | None = None,
+    ) -> Callable[[Handler], Handler]:
         """Register what serves `POST path` with a body of the one key `name`."""
 
         def register(handler: Handler) -> Handler:
-            self.actions.setdefault(path, {})[name] = Route(handler, versions or Span())
+            self.actions.setdefault(path, {})[name] = Route(
+                handler, versions or Span(), body=body, answer=answer
+            )
             return handler
 
         return register

@@ -24,7 +24,7 @@ PATH = "/servers/{server_id}/action"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 
 
-@routes.action(PATH, "os-start")
+@routes.action(PATH, "os-start", body=StartServer)
 async def start(call: Call) -> Answer:
     call.parse(StartServer)
     async with call.transaction() as session:
@@ -33,7 +33,7 @@ async def start(call: Call) -> Answer:
     return Answer(status=202)
 
 
-@routes.action(PATH, "os-stop")
+@routes.action(PATH, "os-stop", body=StopServer)
 async def stop(call: Call) -> Answer:
     call.parse(StopServer)
     async with call.transaction() as session:
@@ -42,7 +42,7 @@ async def stop(call: Call) -> Answer:
     return Answer(status=202)
 
 
-@routes.action(PATH, "reboot")
+@routes.action(PATH, "reboot", body=RebootServer)
 async def reboot(call: Call) -> Answer:
     hard = call.parse(RebootServer).reboot.type.upper() == "HARD"
     async with call.transaction() as session:
@@ -51,7 +51,7 @@ async def reboot(call: Call) -> Answer:
     return Answer(status=202)
 
 
-@routes.action(PATH, "lock")
+@routes.action(PATH, "lock", body=LockServer)
 async def lock(call: Call) -> Answer:
     asked = call.parse(LockServer).details
     async with call.transaction() as session:
@@ -60,7 +60,7 @@ async def lock(call: Call) -> Answer:
     return Answer(status=202)
 
 
-@routes.action(PATH, "unlock")
+@routes.action(PATH, "unlock", body=UnlockServer)
 async def unlock(call: Call) -> Answer:
     call.parse(UnlockServer)
     async with call.transaction() as session:
@@ -72,7 +72,7 @@ async def unlock(call: Call) -> Answer:
     return Answer(status=202)
 
 
-@routes.action(PATH, "os-getConsoleOutput")
+@routes.action(PATH, "os-getConsoleOutput", body=GetConsoleOutput)
 async def get_console_output(call: Call) -> Answer:
     length = call.parse(GetConsoleOutput).wanted.length
     async with call.transaction() as session:

@@ -26,7 +26,7 @@ OWN_DESCRIPTION = Change("2.19", "a new server is described by its `description`
 _ZONE = "nova"
 
 
-@routes.on("POST", "/servers")
+@routes.on("POST", "/servers", body=CreateServer)
 async def create(call: Call) -> Answer:
     body = call.parse(CreateServer)
     asked = body.server

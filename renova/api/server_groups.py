@@ -14,7 +14,7 @@ routes = Routes()
 ONE = "/os-server-groups/{group_id}"
 
 
-@routes.on("GET", "/os-server-groups", query=ListGroups)
+@routes.on("GET", "/os-server-groups", query=ListGroups, answer={"server_groups": [ServerGroupView]})
 async def index(call: Call) -> Answer:
     query = call.query(ListGroups)
     call.can(SERVER_GROUPS + "index")
@@ -30,7 +30,7 @@ async def index(call: Call) -> Answer:
     return Answer({"server_groups": [ServerGroupView.of(group, members[group.id]) for group in groups]})
 
 
-@routes.on("POST", "/os-server-groups")
+@routes.on("POST", "/os-server-groups", body=CreateGroup, answer={"server_group": ServerGroupView})
 async def create(call: Call) -> Answer:
     asked = call.parse(CreateGroup).server_group
     call.can(SERVER_GROUPS + "create")
@@ -41,7 +41,7 @@ async def create(call: Call) -> Answer:
     return Answer({"server_group": ServerGroupView.of(group, [])})
 
 
-@routes.on("GET", ONE)
+@routes.on("GET", ONE, answer={"server_group": ServerGroupView})
 async def show(call: Call) -> Answer:
     async with call.transaction() as session:
         group = await server_groups.find_group(session, call.path["group_id"], call.caller)

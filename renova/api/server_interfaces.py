@@ -26,14 +26,14 @@ class NotSupported(RenovaError):
     code: ClassVar[int] = 501
 
 
-@routes.on("GET", ALL)
+@routes.on("GET", ALL, answer={"interfaceAttachments": [Interface]})
 async def index(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, ATTACH_INTERFACES + "list")
     return Answer({"interfaceAttachments": [Interface.of(port) for port in server.ports]})
 
 
-@routes.on("GET", ONE)
+@routes.on("GET", ONE, answer={"interfaceAttachment": Interface})
 async def show(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, ATTACH_INTERFACES + "show")
@@ -43,7 +43,7 @@ async def show(call: Call) -> Answer:
     raise NotFound(f"Instance {server.id} does not have a port with id {call.path['port_id']}")
 
 
-@routes.on("POST", ALL)
+@routes.on("POST", ALL, body=AttachInterface)
 async def attach(call: Call) -> Answer:
     asked = call.parse(AttachInterface).attachment
     async with call.transaction() as session:

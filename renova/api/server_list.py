@@ -55,14 +55,14 @@ _ALIASES = {
 }
 
 
-@routes.on("GET", "/servers", query=ListServers)
+@routes.on("GET", "/servers", query=ListServers, answer={"servers": [views.ServerEntry]})
 async def index(call: Call) -> Answer:
     async with call.transaction() as session:
         rows, links = await _page_of_servers(call, session, "servers", "index")
     return Answer({"servers": [views.entry(row, Sight(call.links)) for row in rows], **links})
 
 
-@routes.on("GET", "/servers/detail", query=ListServers)
+@routes.on("GET", "/servers/detail", query=ListServers, answer={"servers": [views.ServerDetail]})
 async def detail(call: Call) -> Answer:
     async with call.transaction() as session:
         rows, links = await _page_of_servers(call, session, "servers/detail", "detail")

@@ -32,7 +32,7 @@ async def show(call: Call) -> Answer:
     return Answer({"meta": {key: items[key]}})
 
 
-@routes.on("POST", "/servers/{server_id}/metadata")
+@routes.on("POST", "/servers/{server_id}/metadata", body=WholeMetadata)
 async def create(call: Call) -> Answer:
     items = call.parse(WholeMetadata).metadata
     async with call.transaction() as session:
@@ -42,7 +42,7 @@ async def create(call: Call) -> Answer:
     return Answer({"metadata": metadata.shown(server)})
 
 
-@routes.on("PUT", "/servers/{server_id}/metadata")
+@routes.on("PUT", "/servers/{server_id}/metadata", body=WholeMetadata)
 async def update_all(call: Call) -> Answer:
     items = call.parse(WholeMetadata).metadata
     async with call.transaction() as session:
@@ -52,7 +52,7 @@ async def update_all(call: Call) -> Answer:
     return Answer({"metadata": metadata.shown(server)})
 
 
-@routes.on("PUT", "/servers/{server_id}/metadata/{key}")
+@routes.on("PUT", "/servers/{server_id}/metadata/{key}", body=MetadataItem)
 async def update(call: Call) -> Answer:
     item = call.parse(MetadataItem).meta
     async with call.transaction() as session:

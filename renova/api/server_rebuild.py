@@ -4,7 +4,7 @@ from renova.api import passwords
 from renova.api.boot_images import usable_image
 from renova.api.policies import SERVERS
 from renova.api.requests import Answer, Call, Routes
-from renova.api.schemas.rebuild import BY_PROFILE
+from renova.api.schemas.rebuild import BY_PROFILE, RebuildServer
 from renova.api.server_actions import PATH
 from renova.api.server_create import check_files, key_of
 from renova.api.servers import AS_SHOWN, found, sight_of_one
@@ -15,7 +15,7 @@ from renova.compute.rebuild import Rebuild, begin_rebuild, check_rebuild
 routes = Routes()
 
 
-@routes.action(PATH, "rebuild")
+@routes.action(PATH, "rebuild", body=RebuildServer)
 async def rebuild(call: Call) -> Answer:
     profile = call.parts.conf.compute.profile
     asked = call.parse(BY_PROFILE[profile]).rebuild

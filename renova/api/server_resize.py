@@ -15,7 +15,7 @@ from renova.errors import FlavorNotFound, Invalid
 routes = Routes()
 
 
-@routes.action(PATH, "resize")
+@routes.action(PATH, "resize", body=ResizeServer)
 async def begin(call: Call) -> Answer:
     asked = call.parse(ResizeServer).resize
     async with call.transaction() as session:
@@ -41,7 +41,7 @@ async def begin(call: Call) -> Answer:
     return Answer(status=202)
 
 
-@routes.action(PATH, "confirmResize")
+@routes.action(PATH, "confirmResize", body=ConfirmResize)
 async def confirm(call: Call) -> Answer:
     call.parse(ConfirmResize)
     async with call.transaction() as session:
@@ -50,7 +50,7 @@ async def confirm(call: Call) -> Answer:
     return Answer(status=204)
 
 
-@routes.action(PATH, "revertResize")
+@routes.action(PATH, "revertResize", body=RevertResize)
 async def revert(call: Call) -> Answer:
     call.parse(RevertResize)
     async with call.transaction() as session:

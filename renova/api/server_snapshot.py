@@ -32,7 +32,7 @@ _NOT_INHERITED = frozenset(
 _OF_GLANCE_ALONE = "os_glance"
 
 
-@routes.action(PATH, "createImage")
+@routes.action(PATH, "createImage", body=CreateImage)
 async def create_image(call: Call) -> Answer:
     asked = call.parse(CreateImage).create_image
     metadata = asked.metadata or {}

@@ -33,7 +33,7 @@ async def show(call: Call) -> Answer:
     return Answer(status=204)
 
 
-@routes.on("PUT", ALL, SINCE)
+@routes.on("PUT", ALL, SINCE, body=WholeTags)
 async def update_all(call: Call) -> Answer:
     wanted = call.parse(WholeTags).tags
     async with call.transaction() as session:

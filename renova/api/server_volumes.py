@@ -41,7 +41,7 @@ async def show(call: Call) -> Answer:
     raise NotAttached(server.id, call.path["volume_id"])
 
 
-@routes.on("POST", ALL)
+@routes.on("POST", ALL, body=AttachVolume)
 async def attach(call: Call) -> Answer:
     volume_id = call.parse(AttachVolume).attachment.volume_id
     async with call.transaction() as session:
@@ -49,7 +49,7 @@ async def attach(call: Call) -> Answer:
     raise VolumeNotFound(volume_id)
 
 
-@routes.on("PUT", ONE)
+@routes.on("PUT", ONE, body=UpdateAttachment)
 async def update(call: Call) -> Answer:
     wanted, volume_id = call.parse(UpdateAttachment).attachment.volume_id, call.path["volume_id"]
     swaps = call.version < _UPDATE or wanted != volume_id

@@ -50,14 +50,14 @@ async def found(call: Call, session: AsyncSession, rule: str, *, deleted: bool =
     return server
 
 
-@routes.on("GET", "/servers/{server_id}")
+@routes.on("GET", "/servers/{server_id}", answer={"server": views.ServerDetail})
 async def show(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, SERVERS + "show")
         return Answer({"server": views.shown(server, await sight_of_one(call, session, server))})
 
 
-@routes.on("PUT", "/servers/{server_id}")
+@routes.on("PUT", "/servers/{server_id}", body=UpdateServer)
 async def update(call: Call) -> Answer:
     changes = call.parse(UpdateServer).server
     async with call.transaction() as session:

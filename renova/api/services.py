@@ -9,7 +9,7 @@ from renova.compute.services import list_services
 routes = Routes()
 
 
-@routes.on("GET", "/os-services", query=ListServices)
+@routes.on("GET", "/os-services", query=ListServices, answer={"services": [ServiceView]})
 async def index(call: Call) -> Answer:
     query = call.query(ListServices)
     call.can(SERVICES + "list")
