@@ -12,7 +12,7 @@ import procrastinate
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from renova.compute import actions, generations, networks, quotas, server_groups, transitions
+from renova.compute import actions, flavors, generations, networks, quotas, server_groups, transitions
 from renova.compute.caller import Caller
 from renova.compute.hosts import choose_host
 from renova.compute.quotas import Limits
@@ -60,6 +60,7 @@ async def create_servers(
     Raises QuotaExceeded when not even `min_count` fit, Unavailable without a host, Conflict without a free
     address or a host that suits the server group, TooManyMembers.
     """
+    flavors.check_disks(new.flavor)
     count = await quotas.check_and_reserve(
         session,
         limits,

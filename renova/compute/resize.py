@@ -12,7 +12,7 @@ import procrastinate
 from sqlalchemy import ColumnElement, case, func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from renova.compute import actions, generations, quotas, transitions
+from renova.compute import actions, flavors, generations, quotas, transitions
 from renova.compute.caller import Caller
 from renova.compute.create import flavor_of
 from renova.compute.quotas import Limits
@@ -34,6 +34,7 @@ async def check_flavor(session: AsyncSession, server: Server, flavor: Flavor) ->
         )
     if flavor.id == server.flavor["id"]:
         raise Invalid("When resizing, instances must change flavor!")
+    flavors.check_disks(flavor)
     generation = await generations.get_generation(session, server.id, server.generation)
     size = generation.virtual_size or 0
     if flavor.disk and flavor.disk * GIB < size:
