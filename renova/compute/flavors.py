@@ -105,7 +105,7 @@ async def list_flavors(
 
 
 def check_disks(flavor: Flavor) -> None:
-    """Raises Invalid for a flavor with disks that no server gets here yet: it would be without them unsaid."""
+    """Raises Invalid for a flavor with disks that no server gets here yet."""
     if flavor.ephemeral or flavor.swap:
         raise Invalid(f"Flavor {flavor.id} has an ephemeral or a swap disk, and those are not supported.")
 
