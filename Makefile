@@ -72,5 +72,5 @@ lock: $(SET_UP)
 	    --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .ruff_cache .pytest_cache
 	find renova tests -name __pycache__ -prune -exec rm -rf {} +
