@@ -352,7 +352,7 @@ async def test_a_flavor_beyond_the_quota_is_refused_there_and_back(world: World,
     [
         ({"id": "1", "disk": 1}, "When resizing, instances must change flavor!"),
         ({"disk": 0}, "Resize to zero disk flavor is not allowed."),
-        ({"disk": 6}, f"Flavor disk is {6 * GIB} bytes, minimum size is {7 * GIB} bytes."),
+        ({"disk": 6}, f"Flavor disk is {6 * GIB} bytes, the server's is {7 * GIB} bytes."),
     ],
 )
 async def test_a_flavor_that_the_server_cant_have(
