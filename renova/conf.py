@@ -47,6 +47,19 @@ AGENT = [
 ]
 REBUILD = [
     cfg.IntOpt(
+        "keep_previous",
+        default=24,
+        min=0,
+        help="Hours that the system before a rebuild is kept for undoRebuild; 0 keeps none.",
+    ),
+    cfg.StrOpt(
+        "on_failure",
+        default="restore",
+        choices=["restore", "error"],
+        help="What a server is whose rebuild failed and whose old system runs again: restore is what it was "
+        "before; error is ERROR, for clients that look only at the status.",
+    ),
+    cfg.IntOpt(
         "settle",
         default=5,
         min=0,

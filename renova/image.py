@@ -6,6 +6,7 @@ the host). The API looks at the head of an image before it accepts a request, th
 
 import io
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from oslo_utils.imageutils import format_inspector
@@ -41,6 +42,11 @@ class Image:
     visibility: str
     owner: str
     properties: dict[str, str] = field(default_factory=dict)
+
+
+def promises_agent(properties: Mapping[str, str]) -> bool:
+    """Whether an image with these properties says that its guest runs the QEMU guest agent."""
+    return properties.get("hw_qemu_guest_agent", "").lower() in {"yes", "true", "1", "on"}
 
 
 def inspect_head(image_id: str, head: bytes, *, disk_format: str, size: int) -> int:

@@ -61,6 +61,14 @@ async def copy_overlay(source: Path, path: Path, base: CachedBase, size_bytes: i
         await in_thread(settle, part, path)
 
 
+async def grow(path: Path, base: CachedBase, size_bytes: int) -> None:
+    """Make a root disk larger that nobody uses now. A kill in the middle leaves it whole, small or large.
+
+    Raises DiskFull, or RenovaError with qemu-img's own words (also for a size below the present one).
+    """
+    await _qemu_img("resize", "-q", _nodes(path, base), str(size_bytes + -size_bytes % SECTOR))
+
+
 async def make_flat(path: Path, size_bytes: int) -> None:
     """Make an empty qcow2 file over nothing."""
     await _qemu_img("create", "-q", "-f", "qcow2", path, str(size_bytes))

@@ -127,7 +127,7 @@ async def _run(work: Work, name: str, deed: Deed) -> str | None:
     """Run one step between its two events. Returns what went wrong, in words for the server's owner."""
     async with work.tools.sessions.begin() as session:
         await actions.start_event(session, work.action, name)
-    error = trace = None
+    error = trace = work.remark = None
     try:
         await deed(work)
     except (OperationalError, InterfaceError, Interrupted):
@@ -137,7 +137,9 @@ async def _run(work: Work, name: str, deed: Deed) -> str | None:
         error = str(exception) or type(exception).__name__
         trace = traceback.format_exc()
     async with work.tools.sessions.begin() as session:
-        await actions.finish_event(session, work.action, name, error=error, traceback=trace)
+        await actions.finish_event(
+            session, work.action, name, error=error, traceback=trace, remark=work.remark
+        )
     return error
 
 

@@ -37,6 +37,21 @@ OPERATIONS: dict[str, Operation] = {
         tidy=steps.tidy_generations,
         heavy=True,
     ),
+    # A rebuild whose disks are there already. Neither end of it removes any.
+    "undoRebuild": Operation(
+        tasks=frozenset({TaskState.REBUILDING, TaskState.REBUILD_SPAWNING}),
+        steps=(
+            Step("check_disks", steps.check_kept_disks),
+            Step("stop_guest", steps.stop_old, undo=steps.start_old),
+            Step("swap_generation", steps.swap, undo=steps.unswap),
+            Step("start_guest", steps.start_new, undo=steps.end_new),
+            Step("verify_guest", steps.verify_new),
+        ),
+        commit=rebuild.commit_rebuild,
+        fail=rebuild.fail_rebuild,
+        stuck=rebuild.stuck_rebuild,
+        heavy=True,
+    ),
     "resize": Operation(
         tasks=resize_steps.RESIZING,
         steps=(

@@ -19,8 +19,7 @@ from renova.agent.qemu.spec import MachineSpec
 from renova.agent.verify import verify
 from renova.agent.work import Interrupted, StepFailed, Work
 from renova.compute import rebuild
-from renova.compute.generations import forget, numbers_of
-from renova.compute.states import VmState
+from renova.compute.generations import forget, numbers_of, write
 from renova.db.tables import Generation, Server
 
 GIB = 1024**3
@@ -167,8 +166,9 @@ async def spec_of(work: Work, number: int) -> MachineSpec:
 # --- rebuild
 
 
-def _was_running(work: Work) -> bool:
-    return bool(work.action.detail["vm_state"] != VmState.STOPPED)
+def _runs(work: Work) -> bool:
+    """Whether the server's system runs after the action, whichever it is then."""
+    return bool(work.action.detail["runs"])
 
 
 async def fetch_image(work: Work) -> None:
@@ -180,17 +180,46 @@ async def make_new_disks(work: Work) -> None:
     await ensure_disks(work, work.action.detail["to"])
 
 
+async def check_kept_disks(work: Work) -> None:
+    """Before an undo: the disks of the generation to go back to are whole, and as large as the flavor now
+    says. They are never made smaller.
+    """
+    number = work.action.detail["to"]
+    generation, server = await work.generation(number), await work.server()
+    base = await ensure_base(work, generation)
+    directory = server_directory(work)
+    root, drive = disks.root_path(directory, number), disks.config_path(directory, number)
+    if not (disks.is_whole(root, base) and drive.exists()):
+        raise StepFailed("the kept disk is damaged or gone")
+    size = server.flavor["disk"] * GIB
+    if size > (generation.virtual_size or 0) and _changes_system(work):
+        await disks.grow(root, base, size)
+        async with work.tools.sessions.begin() as session:
+            await write(session, server.id, number, {"virtual_size": size})
+        work.note(f"the disk was grown to {size} bytes")
+    await work.progress(PREPARED)
+
+
+def _changes_system(work: Work) -> bool:
+    """False for an undo that only ends what a failed rebuild began: the server has its old system already."""
+    return bool(work.action.detail["from"] != work.action.detail["to"])
+
+
 async def stop_old(work: Work) -> None:
     """Nothing to do when the new generation runs already: then the agent was killed after the swap."""
     machine = work.tools.hypervisor.get(work.action.server_id)
-    if machine is not None and machine.spec.generation == work.action.detail["from"]:
+    if (
+        machine is not None
+        and machine.spec.generation == work.action.detail["from"]
+        and _changes_system(work)
+    ):
         await ensure_stopped(work)
     await work.progress(STOPPED)
 
 
 async def start_old(work: Work) -> None:
-    """The old system runs again, if it ran before. It is not even touched when it was never stopped."""
-    if _was_running(work):
+    """The old system runs again, if it is to run. It is not even touched when it was never stopped."""
+    if _runs(work):
         await ensure_started(work, work.action.detail["from"])
 
 
@@ -207,19 +236,19 @@ async def unswap(work: Work) -> None:
 
 
 async def start_new(work: Work) -> None:
-    if _was_running(work):
+    if _runs(work):
         await ensure_started(work, work.action.detail["to"])
         await work.progress(STARTED)
 
 
 async def end_new(work: Work) -> None:
     machine = work.tools.hypervisor.get(work.action.server_id)
-    if machine is not None and machine.spec.generation == work.action.detail["to"]:
+    if machine is not None and machine.spec.generation == work.action.detail["to"] and _changes_system(work):
         await machine.quit()
 
 
 async def verify_new(work: Work) -> None:
-    if _was_running(work):
+    if _runs(work):
         await verify(work, work.action.detail["to"])
         await work.progress(ALIVE)
 
@@ -235,7 +264,7 @@ async def tidy_generations(work: Work) -> None:
     if work.action.failed_step:
         useless = [n for n in numbers if n == new != await current_generation(work)]
     else:
-        useless = [n for n in numbers if n < new and n != old]
+        useless = [n for n in numbers if n not in {old, new}]
     for number in useless:
         await in_thread(disks.remove, server_directory(work), number)
     async with work.tools.sessions.begin() as session:

@@ -7,7 +7,7 @@ from typing import Any
 
 from renova.agent.qemu.face import Machine
 from renova.agent.work import StepFailed, Work
-from renova.db.tables import Generation
+from renova.image import promises_agent
 
 # How long one question to the guest agent may take, and the pause between two, in seconds.
 ASK_AGENT = 5.0
@@ -24,16 +24,12 @@ async def verify(work: Work, number: int) -> None:
     if machine is None:
         raise StepFailed("the new system's QEMU is gone")
     generation = await work.generation(number)
-    alive = _agent_answers if promises_agent(generation) else _settles
+    alive = _agent_answers if promises_agent(generation.image_properties) else _settles
     try:
         await work.unless_interrupted(_unless_ended(machine, alive(work, machine)))
     except TimeoutError:
         limit = work.tools.conf.rebuild.agent_timeout
         raise StepFailed(f"the new system's guest agent did not answer within {limit} seconds") from None
-
-
-def promises_agent(generation: Generation) -> bool:
-    return generation.image_properties.get("hw_qemu_guest_agent", "").lower() in {"yes", "true", "1", "on"}
 
 
 async def _agent_answers(work: Work, machine: Machine) -> None:

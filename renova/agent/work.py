@@ -43,6 +43,11 @@ class Work:
     tools: Tools
     action: Action
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
+    remark: str | None = None
+
+    def note(self, line: str) -> None:
+        """What the owner should know of the step under way: the details of its event, where it succeeds."""
+        self.remark = line
 
     async def server(self) -> Server:
         """The row as it is now, with ports and networks."""

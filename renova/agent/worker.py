@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from renova import __version__, jobs
-from renova.agent import console
+from renova.agent import console, previous
 from renova.agent.engine import carry_out
 from renova.agent.images import ImageCache
 from renova.agent.operations import operation_of
@@ -135,6 +135,10 @@ class Worker:
         """Take up every open action of this host."""
         async with self._tools.sessions() as session:
             return [self.take_up(action_id) for action_id in await actions.open_actions(session, self._host)]
+
+    async def drop_expired(self) -> None:
+        """Free the disks that are not kept for an undo any more."""
+        await previous.drop_expired(self._tools)
 
     # --- guests that end by themselves
 
@@ -259,6 +263,7 @@ async def run(conf: cfg.ConfigOpts) -> None:
                 group.create_task(console.serve(hypervisor, run_path / "agent.sock", conf.agent.secret))
                 group.create_task(_every(REPORT, worker.report))
                 group.create_task(_every(SWEEP, worker.sweep))
+                group.create_task(_every(SWEEP, worker.drop_expired))
                 group.create_task(_listen(app, conf.host))
 
 

@@ -6,20 +6,27 @@ from renova.compute import image_checks
 from renova.errors import ImageNotFound, Invalid
 
 
-async def usable_image(
-    call: Call, image_id: str, *, ram: int, disk: int, architecture: str, if_missing: str
-) -> Image:
+async def seen_image(call: Call, image_id: str, *, if_missing: str) -> Image:
     """The image as Glance shows it to the caller, every time anew, with its real virtual size.
 
-    `ram` in MiB and `disk` in GiB are the flavor's, `architecture` the host's. Not to be called inside a
-    transaction: Glance may take its time. Raises Invalid with `if_missing` where the caller sees no such
-    image, ImageUnusable where it can't be booted here.
+    Not to be called inside a transaction: Glance may take its time. Raises Invalid with `if_missing` where
+    the caller sees no such image, ImageUnusable where its content is not what it claims.
     """
     try:
         image = await call.parts.glance.get_image(image_id, call.token)
-        image = await call.parts.glance.peek(image)
+        return await call.parts.glance.peek(image)
     except ImageNotFound as error:
         raise Invalid(if_missing) from error
+
+
+async def usable_image(
+    call: Call, image_id: str, *, ram: int, disk: int, architecture: str, if_missing: str
+) -> Image:
+    """As `seen_image`; raises ImageUnusable also where a server can't be booted from it.
+
+    `ram` in MiB and `disk` in GiB are the flavor's, `architecture` the host's.
+    """
+    image = await seen_image(call, image_id, if_missing=if_missing)
     image_checks.check(image, ram=ram, disk=disk, architecture=architecture)
     return image
 

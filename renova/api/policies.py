@@ -66,6 +66,7 @@ DEFAULTS = {
             *("create", "create:attach_network", "create:attach_volume", "create:trusted_certs"),
             *("delete", "update", "reboot", "rebuild", "rebuild:trusted_certs", "start", "stop"),
             *("resize", "confirm_resize", "revert_resize", "create_image"),
+            "undo_rebuild",  # Renova's own.
         )
     },
     REQUESTED_DESTINATION: ADMIN,

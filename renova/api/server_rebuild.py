@@ -1,49 +1,133 @@
-"""`POST /servers/{server_id}/action` with `rebuild`: the request of the seed page."""
+"""`POST /servers/{server_id}/action` with `rebuild`: the request of the seed page; and what it would do."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 
 from renova.api import passwords
-from renova.api.boot_images import usable_image
+from renova.api.boot_images import seen_image
 from renova.api.policies import SERVERS
 from renova.api.requests import Answer, Call, Routes
-from renova.api.schemas.rebuild import BY_PROFILE, RebuildServer
+from renova.api.schemas.rebuild import (
+    BY_PROFILE,
+    PLAN_BY_PROFILE,
+    PlanRebuildServer,
+    RebuildServer,
+)
+from renova.api.schemas.rebuild import Rebuild as Asked
 from renova.api.server_actions import PATH
 from renova.api.server_create import check_files, key_of
 from renova.api.servers import AS_SHOWN, found, sight_of_one
+from renova.api.views import plan as plan_views
 from renova.api.views import servers as views
-from renova.compute import hosts, metadata, servers
-from renova.compute.rebuild import Rebuild, begin_rebuild, check_rebuild
+from renova.compute import hosts, image_checks, metadata, servers
+from renova.compute.plan import plan_rebuild
+from renova.compute.rebuild import Rebuild, Wishes, begin_rebuild, reasons_against
+from renova.db.tables import KeyPair, Server
+from renova.errors import Conflict, Forbidden, Invalid, NotFound, RenovaError
+from renova.image import Image
 
 routes = Routes()
+
+
+@dataclass(frozen=True)
+class Considered:
+    """A request, looked at from every side. `image` is None only in a plan that says that there is none."""
+
+    server: Server
+    wishes: Wishes
+    image: Image | None
+    charging_mode: str | None
+
+
+Weigh = Callable[[], AbstractContextManager[None]]
 
 
 @routes.action(PATH, "rebuild", body=RebuildServer)
 async def rebuild(call: Call) -> Answer:
     profile = call.parts.conf.compute.profile
     asked = call.parse(BY_PROFILE[profile]).rebuild
+    considered = await _consider(call, asked, nullcontext)
+    assert considered.image is not None
+    wanted = Rebuild(image=considered.image, **vars(considered.wishes))
     async with call.transaction() as session:
         server = await found(call, session, SERVERS + "rebuild")
+        if considered.charging_mode is not None:
+            server.charging_mode = considered.charging_mode
+        on_failure = call.parts.conf.rebuild.on_failure
+        await begin_rebuild(session, call.parts.jobs, call.caller, server, wanted, profile, on_failure)
+        # Read again, with its ports: what was found above is from before.
+        server = await servers.find_server(session, server.id, call.caller)
+        sight = await sight_of_one(call, session, server)
+    answer = views.rebuilt_in_detail if call.version in AS_SHOWN else views.rebuilt
+    view = answer(server, sight, passwords.generate() if asked.admin_pass is None else asked.admin_pass)
+    return Answer({"server": view}, status=202, headers={"Location": view.links[0]["href"]})
+
+
+@routes.action(PATH, "planRebuild", body=PlanRebuildServer, answer={"plan": plan_views.PlanView})
+async def plan(call: Call) -> Answer:
+    """Nothing is changed by it, and everything that stands against the rebuild is told at once."""
+    profile = call.parts.conf.compute.profile
+    asked = call.parse(PLAN_BY_PROFILE[profile]).plan_rebuild
+    reasons: list[RenovaError] = []
+
+    @contextmanager
+    def note() -> Iterator[None]:
+        try:
+            yield
+        except (Invalid, Forbidden, NotFound, Conflict) as reason:
+            reasons.append(reason)
+
+    considered = await _consider(call, asked, note)
+    async with call.transaction() as session:
+        planned = await plan_rebuild(
+            session, call.parts.conf, considered.server, considered.wishes, considered.image
+        )
+    return Answer({"plan": plan_views.planned(considered.server, planned, reasons)})
+
+
+async def _consider(call: Call, asked: Asked, weigh: Weigh) -> Considered:
+    """Everything that the request and the server's row say, each reason against it raised inside `weigh()`:
+    it may stop there, or be noted. Raises ServerNotFound, Unavailable.
+    """
+    own = charging_mode = key = image = None
+    async with call.transaction() as session:
+        server = await found(call, session, SERVERS + "show")
+        with weigh():
+            call.can(SERVERS + "rebuild", project_id=server.project_id, user_id=server.user_id)
         if asked.sent("trusted_image_certificates"):
-            call.can(SERVERS + "rebuild:trusted_certs", project_id=server.project_id)
-        check_rebuild(call.caller, server, profile)
-        key = None if asked.key_name is None else await key_of(call, session, asked.key_name)
+            with weigh():
+                call.can(SERVERS + "rebuild:trusted_certs", project_id=server.project_id)
+        for reason in reasons_against(call.caller, server, call.parts.conf.compute.profile):
+            with weigh():
+                raise reason
+        if asked.key_name is not None:
+            with weigh():
+                key = await key_of(call, session, asked.key_name)
         agent = await hosts.agent_of(session, server.host)
         rules = await metadata.Rules.of(session, call.parts.conf, server.project_id)
-    own, charging_mode = None, None
     if asked.metadata is not None:
-        own, charging_mode = metadata.new_set(rules, call.caller, asked.metadata)
-    check_files(rules.limits, asked.personality or [])
+        with weigh():
+            own, charging_mode = metadata.new_set(rules, call.caller, asked.metadata)
+    with weigh():
+        check_files(rules.limits, asked.personality or [])
     # Between two transactions: Glance may take its time, and a connection of the pool is not to wait for it.
-    image = await usable_image(
-        call,
-        asked.image_ref,
-        ram=server.flavor["ram"],
-        disk=server.flavor["disk"],
-        architecture=agent.architecture,
-        if_missing="Cannot find image for rebuild",
-    )
-    wanted = Rebuild(
-        image=image,
+    with weigh():
+        image = await seen_image(call, asked.image_ref, if_missing="Cannot find image for rebuild")
+    if image is not None:
+        ram, disk = server.flavor["ram"], server.flavor["disk"]
+        for unusable in image_checks.reasons_against(
+            image, ram=ram, disk=disk, architecture=agent.architecture
+        ):
+            with weigh():
+                raise unusable
+    return Considered(server, _wishes(asked, key, own), image, charging_mode)
+
+
+def _wishes(asked: Asked, key: KeyPair | None, own_metadata: dict[str, str] | None) -> Wishes:
+    return Wishes(
         name=asked.name,
-        metadata=own,
+        metadata=own_metadata,
         key=key,
         key_sent=asked.sent("key_name"),
         user_data=asked.user_data,
@@ -58,14 +142,3 @@ async def rebuild(call: Call) -> Answer:
         trusted_image_certificates_sent=asked.sent("trusted_image_certificates"),
         personality=None if asked.personality is None else [file.model_dump() for file in asked.personality],
     )
-    async with call.transaction() as session:
-        server = await found(call, session, SERVERS + "rebuild")
-        if charging_mode is not None:
-            server.charging_mode = charging_mode
-        await begin_rebuild(session, call.parts.jobs, call.caller, server, wanted, profile)
-        # Read again, with its ports: what was found above is from before.
-        server = await servers.find_server(session, server.id, call.caller)
-        sight = await sight_of_one(call, session, server)
-    answer = views.rebuilt_in_detail if call.version in AS_SHOWN else views.rebuilt
-    view = answer(server, sight, passwords.generate() if asked.admin_pass is None else asked.admin_pass)
-    return Answer({"server": view}, status=202, headers={"Location": view.links[0]["href"]})

@@ -4,6 +4,7 @@ The same rows are os-instance-actions for a client and the memory of an agent. A
 `finished_at`.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -109,6 +110,17 @@ async def last_success(session: AsyncSession, server_id: str, name: str) -> Acti
     return action
 
 
+async def last_of(session: AsyncSession, server_id: str, names: Collection[str]) -> Action | None:
+    """The newest action with one of these names."""
+    action: Action | None = await session.scalar(
+        select(Action)
+        .where(Action.server_id == server_id, Action.action.in_(names))
+        .order_by(Action.started_at.desc())
+        .limit(1)
+    )
+    return action
+
+
 async def open_actions(session: AsyncSession, host: str) -> list[str]:
     """Ids of what an agent of `host` has to carry on, oldest first."""
     rows = await session.scalars(
@@ -141,12 +153,17 @@ async def finish_event(
     *,
     error: str | None = None,
     traceback: str | None = None,
+    remark: str | None = None,
 ) -> None:
+    """The step has come to an end; `remark` tells something of one that went well."""
     await session.execute(
         update(Event)
         .where(Event.action_id == action.id, Event.name == name)
         .values(
-            finished_at=func.now(), result="Error" if error else "Success", details=error, traceback=traceback
+            finished_at=func.now(),
+            result="Error" if error else "Success",
+            details=error or remark,
+            traceback=traceback,
         )
     )
     await _touch(session, action)

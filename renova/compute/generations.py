@@ -5,7 +5,7 @@ A server's row is what was asked for; the generation that `servers.generation` n
 
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.db.tables import Generation, Server, System
@@ -51,9 +51,48 @@ async def copy_generation(session: AsyncSession, server: Server) -> None:
     await session.flush()
 
 
+async def write(session: AsyncSession, server_id: str, number: int, system: dict[str, Any]) -> None:
+    """What a server has, or had, with this generation."""
+    await session.execute(
+        update(Generation)
+        .where(Generation.server_id == server_id, Generation.number == number)
+        .values(system)
+    )
+
+
+async def supersede(session: AsyncSession, server_id: str, old: int, new: int) -> None:
+    """From now on `new` is the server's and `old` is kept for going back to it."""
+    for number, since in ((old, func.now()), (new, None)):
+        await session.execute(
+            update(Generation)
+            .where(Generation.server_id == server_id, Generation.number == number)
+            .values(superseded_at=since)
+        )
+
+
+async def previous_of(session: AsyncSession, server: Server) -> Generation | None:
+    """The generation before the server's, if it is kept and its files are whole."""
+    kept: Generation | None = await session.scalar(
+        select(Generation)
+        .where(
+            Generation.server_id == server.id,
+            Generation.number != server.generation,
+            Generation.superseded_at.is_not(None),
+            Generation.prepared_at.is_not(None),
+        )
+        .order_by(Generation.superseded_at.desc())
+        .limit(1)
+    )
+    return kept
+
+
+async def find_generation(session: AsyncSession, server_id: str, number: int) -> Generation | None:
+    return await session.get(Generation, (server_id, number), populate_existing=True)
+
+
 async def get_generation(session: AsyncSession, server_id: str, number: int) -> Generation:
     """The row, which exists for as long as the server or an open action names the number."""
-    generation = await session.get(Generation, (server_id, number), populate_existing=True)
+    generation = await find_generation(session, server_id, number)
     if generation is None:
         raise LookupError(f"server {server_id} has no generation {number}")
     return generation

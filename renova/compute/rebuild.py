@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from renova.compute import actions, generations, transitions
 from renova.compute.caller import Caller
 from renova.compute.states import REBUILD_SOURCES, TRANSITIONS, PowerState, TaskState, VmState
-from renova.db.tables import Action, Generation, KeyPair, Server
-from renova.errors import Conflict
+from renova.db.tables import Action, KeyPair, Server
+from renova.errors import Conflict, RenovaError
 from renova.image import Image
 
 
@@ -25,15 +25,14 @@ class PrepaidServer(Conflict):
     """A server in yearly/monthly payments can't be rebuilt."""
 
 
-@dataclass(frozen=True)
-class Rebuild:
-    """What was asked for, checked. None leaves a value as it is, except where a `…_sent` flag says that null
-    was sent.
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What was asked for besides the image, checked. None leaves a value as it is, except where a `…_sent`
+    flag says that null was sent.
 
     `admin_pass` and `preserve_ephemeral` have no place here under profile noa: they have no effect.
     """
 
-    image: Image
     name: str | None = None
     metadata: dict[str, str] | None = None
     key: KeyPair | None = None
@@ -52,12 +51,8 @@ class Rebuild:
 
     def changes(self) -> dict[str, Any]:
         """Columns of the server that the rebuild sets, as asked for."""
-        changes: dict[str, Any] = {
-            "image_id": self.image.id,
-            "image_properties": self.image.properties,
-            # Files of an earlier request are not written into a new OS.
-            "personality": self.personality or [],
-        }
+        # Files of an earlier request are not written into a new OS.
+        changes: dict[str, Any] = {"personality": self.personality or []}
         optional = {
             "name": self.name,
             "meta": self.metadata,
@@ -79,13 +74,36 @@ class Rebuild:
         return changes
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rebuild(Wishes):
+    """A rebuild to `image`."""
+
+    image: Image
+
+    def changes(self) -> dict[str, Any]:
+        image = {"image_id": self.image.id, "image_properties": self.image.properties}
+        return {**super().changes(), **image}
+
+
+def reasons_against(caller: Caller, server: Server, profile: str) -> list[RenovaError]:
+    """Everything in the server's row that stands against a rebuild now."""
+    reasons = transitions.reasons_against(
+        caller, server, TRANSITIONS["rebuild"], sources=REBUILD_SOURCES[profile]
+    )
+    return [*prepaid(server, profile), *reasons]
+
+
+def prepaid(server: Server, profile: str) -> list[RenovaError]:
+    """The seed page's third constraint; under profile nova there is no such thing."""
+    return [PrepaidServer()] if profile == "noa" and server.charging_mode != "0" else []
+
+
 def check_rebuild(caller: Caller, server: Server, profile: str) -> None:
     """Raise what `begin_rebuild` would, by the row as it was read: a client that polls a busy server is told
     so (409) before anything is said of its image, as in Nova.
     """
-    if profile == "noa" and server.charging_mode != "0":
-        raise PrepaidServer
-    transitions.check(caller, server, TRANSITIONS["rebuild"], sources=REBUILD_SOURCES[profile])
+    for reason in reasons_against(caller, server, profile):
+        raise reason
 
 
 async def begin_rebuild(
@@ -95,6 +113,7 @@ async def begin_rebuild(
     server: Server,
     rebuild: Rebuild,
     profile: str,
+    on_failure: str,
 ) -> None:
     """The one transaction of the request: compare-and-set, generation n+1 (which pins the base), action, job.
 
@@ -115,16 +134,22 @@ async def begin_rebuild(
         generations_made=Server.generations_made + 1,
         **rebuild.changes(),
     )
-    await session.execute(
-        update(Generation)
-        .where(Generation.server_id == server.id, Generation.number == server.generation)
-        .values(earlier)
-    )
+    await generations.write(session, server.id, server.generation, earlier)
     new = server.generations_made
     generations.add_generation(session, server.id, new, rebuild.image, generations.system_of(server))
     await session.flush()
-    detail = {"from": server.generation, "to": new, "vm_state": vm_state}
+    detail = detail_of(server.generation, new, vm_state, on_failure)
     await actions.open_action(session, jobs, caller, server, "rebuild", detail)
+
+
+def detail_of(
+    old: int, new: int, vm_state: str, on_failure: str, *, runs: bool | None = None
+) -> dict[str, Any]:
+    """What the steps from one generation to another need: `vm_state` is the server's before, `runs` whether
+    its system is to run after it (None: unless the server was off), `on_failure` what `[rebuild]` says.
+    """
+    runs = vm_state != VmState.STOPPED if runs is None else runs
+    return {"from": old, "to": new, "vm_state": vm_state, "runs": runs, "on_failure": on_failure}
 
 
 async def swap(session: AsyncSession, action: Action) -> bool:
@@ -154,14 +179,17 @@ async def unswap(session: AsyncSession, action: Action) -> None:
 
 
 async def commit_rebuild(session: AsyncSession, action: Action, tasks: Collection[TaskState]) -> bool:
-    """The new OS is the server's. False when the server is being deleted meanwhile."""
-    running = action.detail["vm_state"] != VmState.STOPPED
+    """The new OS is the server's, and the old one is kept for a while. False when the server is being deleted
+    meanwhile.
+    """
+    await generations.supersede(session, action.server_id, action.detail["from"], action.detail["to"])
+    runs = action.detail["runs"]
     return await transitions.end(
         session,
         action.server_id,
         tasks,
-        vm_state=VmState.ACTIVE if running else VmState.STOPPED,
-        power_state=PowerState.RUNNING if running else PowerState.SHUTDOWN,
+        vm_state=VmState.ACTIVE if runs else VmState.STOPPED,
+        power_state=PowerState.RUNNING if runs else PowerState.SHUTDOWN,
         progress=100,
         launched_at=func.now(),
     )
@@ -171,16 +199,15 @@ async def fail_rebuild(
     session: AsyncSession, action: Action, tasks: Collection[TaskState], message: str
 ) -> bool:
     """The old OS is the server's again, with its name, image, key and metadata; `fault` says that it is a
-    restore.
+    restore, and `[rebuild] on_failure` whether the status does too.
     """
     await _put_back(session, action)
-    running = action.detail["vm_state"] != VmState.STOPPED
     return await transitions.end(
         session,
         action.server_id,
         tasks,
-        vm_state=action.detail["vm_state"],
-        power_state=PowerState.RUNNING if running else PowerState.SHUTDOWN,
+        vm_state=VmState.ERROR if action.detail["on_failure"] == "error" else action.detail["vm_state"],
+        power_state=PowerState.RUNNING if action.detail["runs"] else PowerState.SHUTDOWN,
         progress=100,
         fault=actions.fault_of(message),
     )
@@ -189,7 +216,9 @@ async def fail_rebuild(
 async def stuck_rebuild(
     session: AsyncSession, action: Action, tasks: Collection[TaskState], message: str
 ) -> bool:
-    """An undo failed: ERROR, from where a hard reboot starts whichever OS is the server's now."""
+    """An undo failed: ERROR, from where a hard reboot starts whichever OS is the server's now, and
+    undoRebuild goes back to the old one.
+    """
     await _put_back(session, action)
     return await transitions.end(
         session, action.server_id, tasks, vm_state=VmState.ERROR, fault=actions.fault_of(message)
@@ -197,10 +226,15 @@ async def stuck_rebuild(
 
 
 async def _put_back(session: AsyncSession, action: Action) -> None:
-    """The old OS's values, if it is the server's (again)."""
+    """The old OS's values, if it is the server's (again); else the old OS is what is kept."""
+    old_number, new_number = action.detail["from"], action.detail["to"]
     server = await session.get(Server, action.server_id, populate_existing=True, with_for_update=True)
-    if server is not None and server.generation == action.detail["from"]:
-        old = await generations.get_generation(session, server.id, action.detail["from"])
-        new = await generations.get_generation(session, server.id, action.detail["to"])
-        generations.put_back(server, new, old)
-        await session.flush()
+    if server is None or old_number == new_number:
+        return
+    if server.generation != old_number:
+        await generations.supersede(session, server.id, old_number, new_number)
+        return
+    old = await generations.get_generation(session, server.id, old_number)
+    new = await generations.get_generation(session, server.id, new_number)
+    generations.put_back(server, new, old)
+    await session.flush()

@@ -109,8 +109,12 @@ async def begin_revert(
 def _detail(
     old: int, new: int, vm_state: str, earlier: dict[str, Any], later: dict[str, Any]
 ) -> dict[str, Any]:
-    """`flavors`: what each of the two generations runs with. `vm_state`: the server's before the resize."""
-    return {"from": old, "to": new, "vm_state": vm_state, "flavors": {str(old): earlier, str(new): later}}
+    """`flavors`: what each of the two generations runs with. `vm_state`: the server's before the resize, and
+    `runs` whether its system ran then.
+    """
+    runs = vm_state != VmState.STOPPED
+    flavors = {str(old): earlier, str(new): later}
+    return {"from": old, "to": new, "vm_state": vm_state, "runs": runs, "flavors": flavors}
 
 
 async def _resize_of(session: AsyncSession, caller: Caller, server: Server, name: str) -> Action:
@@ -224,4 +228,4 @@ async def _end_badly(
 
 
 def _power_state(action: Action) -> PowerState:
-    return PowerState.SHUTDOWN if action.detail["vm_state"] == VmState.STOPPED else PowerState.RUNNING
+    return PowerState.RUNNING if action.detail["runs"] else PowerState.SHUTDOWN

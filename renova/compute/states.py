@@ -112,6 +112,10 @@ TRANSITIONS = {
         interrupts=frozenset({TaskState.REBOOTING}),
     ),
     "rebuild": Transition("rebuild", frozenset({VmState.ACTIVE, VmState.STOPPED}), TaskState.REBUILDING),
+    # Renova's own: back to the system before. From ERROR too, where a failure may have left the server.
+    "undoRebuild": Transition(
+        "undoRebuild", frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.ERROR}), TaskState.REBUILDING
+    ),
     "createImage": Transition(
         "createImage",
         frozenset({VmState.ACTIVE, VmState.STOPPED}),

@@ -5,6 +5,7 @@ believed later.
 """
 
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from sqlalchemy import func, or_, select, true, update
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from renova.compute.caller import Caller
 from renova.compute.states import TaskState, Transition, VmState
 from renova.db.tables import Server
-from renova.errors import ServerBusy, ServerLocked, ServerNotFound
+from renova.errors import RenovaError, ServerBusy, ServerLocked, ServerNotFound
 
 
 async def lock(session: AsyncSession, server: Server) -> None:
@@ -64,16 +65,27 @@ def check(
     caller: Caller, server: Server, transition: Transition, *, sources: Collection[VmState] | None = None
 ) -> None:
     """Raise what `begin` would, by the row as it was read: early and cheap, while only `begin` decides."""
+    for reason in reasons_against(caller, server, transition, sources=sources):
+        raise reason
+
+
+def reasons_against(
+    caller: Caller, server: Server, transition: Transition, *, sources: Collection[VmState] | None = None
+) -> list[RenovaError]:
+    """Everything that stands against it now, in the order in which Nova would say it."""
     if server.deleted_at is not None:
-        raise ServerNotFound(server.id)
+        return [ServerNotFound(server.id)]
+    busy = partial(ServerBusy, server.id, transition.nova_name)
+    reasons: list[RenovaError] = []
     if transition.heeds_lock and server.locked_by is not None and not caller.is_admin:
-        raise ServerLocked(server.id)
+        reasons.append(ServerLocked(server.id))
     if server.vm_state not in (transition.sources if sources is None else sources):
-        raise ServerBusy(server.id, transition.nova_name, "vm_state", server.vm_state)
+        reasons.append(busy("vm_state", server.vm_state))
     if server.task_state is not None and server.task_state not in transition.interrupts:
-        raise ServerBusy(server.id, transition.nova_name, "task_state", server.task_state)
+        reasons.append(busy("task_state", server.task_state))
     if transition.must_have_run and server.launched_at is None:
-        raise ServerBusy(server.id, transition.nova_name, "launched_at", None)
+        reasons.append(busy("launched_at", None))
+    return reasons
 
 
 async def end(session: AsyncSession, server_id: str, tasks: Collection[TaskState], **values: Any) -> bool:

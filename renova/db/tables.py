@@ -209,7 +209,8 @@ class Port(Base):
 class Generation(System, Base):
     """One operating system of a server: what its root disk and config drive were made from.
 
-    `digest` pins the cached base image. `prepared_at` is the durable mark that the files are whole.
+    `digest` pins the cached base image. `prepared_at` is the durable mark that the files are whole: it is
+    taken away before they are removed. `superseded_at` is set while the generation is the one before.
     """
 
     __tablename__ = "generations"
@@ -224,6 +225,9 @@ class Generation(System, Base):
     virtual_size: Mapped[int | None] = mapped_column(BigInteger, comment="bytes of the root disk, once made")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     prepared_at: Mapped[datetime | None]
+    superseded_at: Mapped[datetime | None] = mapped_column(
+        comment="since when it is only kept for going back to it"
+    )
 
 
 class Action(Base):

@@ -98,7 +98,7 @@ class World:
             self.server_id = server.id
         await self.work()
 
-    async def ask_rebuild(self, image_id: str = NEW) -> None:
+    async def ask_rebuild(self, image_id: str = NEW, *, on_failure: str = "restore") -> None:
         wanted = Rebuild(
             image=await self.image(image_id),
             name="after",
@@ -107,7 +107,7 @@ class World:
         )
         async with self.sessions.begin() as session:
             server = await servers.find_server(session, self.server_id, self.caller())
-            await begin_rebuild(session, self.jobs, self.caller(), server, wanted, "noa")
+            await begin_rebuild(session, self.jobs, self.caller(), server, wanted, "noa", on_failure)
 
     async def ask(self, begin: Callable[..., Awaitable[None]], **how: object) -> None:
         """Stop, reboot, delete: the request's transaction."""

@@ -87,7 +87,7 @@ def test_a_route_declares_the_body_that_its_handler_parses(route: Route) -> None
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "call.parse"
     ]
     # The rebuild's model is chosen by the operator's profile; the document tells of Nova's.
-    chosen = {"BY_PROFILE[profile]": "RebuildServer"}
+    chosen = {"BY_PROFILE[profile]": "RebuildServer", "PLAN_BY_PROFILE[profile]": "PlanRebuildServer"}
     assert [chosen.get(name, name) for name in parsed] == ([route.body.__name__] if route.body else [])
 
 

@@ -61,6 +61,10 @@ class NoaRebuild(Rebuild):
     )
 
 
+class Nothing(Request):
+    """{}"""
+
+
 class RebuildServer(Request):
     """The body of a rebuild under profile `nova`."""
 
@@ -73,7 +77,29 @@ class NoaRebuildServer(Request):
     rebuild: NoaRebuild
 
 
+class PlanRebuildServer(Request):
+    """The body of a rebuild that is only to be told of, under profile `nova`."""
+
+    plan_rebuild: Annotated[Rebuild, Field(alias="planRebuild")]
+
+
+class NoaPlanRebuildServer(Request):
+    """The same under profile `noa`."""
+
+    plan_rebuild: Annotated[NoaRebuild, Field(alias="planRebuild")]
+
+
+class UndoRebuildServer(Request):
+    """There is nothing to say: null or {}."""
+
+    undo_rebuild: Annotated[Nothing | None, Field(alias="undoRebuild")]
+
+
 BY_PROFILE: dict[str, type[RebuildServer] | type[NoaRebuildServer]] = {
     "nova": RebuildServer,
     "noa": NoaRebuildServer,
+}
+PLAN_BY_PROFILE: dict[str, type[PlanRebuildServer] | type[NoaPlanRebuildServer]] = {
+    "nova": PlanRebuildServer,
+    "noa": NoaPlanRebuildServer,
 }
