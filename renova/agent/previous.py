@@ -3,7 +3,7 @@
 import logging
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from renova.agent import disks
 from renova.agent.files import in_thread
@@ -44,7 +44,10 @@ async def _expired(tools: Tools) -> list[tuple[str, int]]:
                 Server.host == tools.conf.host,
                 Server.task_state.is_(None),
                 Server.generation != Generation.number,
-                Generation.superseded_at <= before,
+                or_(
+                    Generation.superseded_at <= before,
+                    Generation.superseded_at.is_not(None) & Generation.prepared_at.is_(None),
+                ),
             )
         )
         return [(server_id, number) for server_id, number in rows]
