@@ -87,6 +87,21 @@ class Api:
             assert await operation.commit(session, action, operation.tasks)
             action.finished_at = datetime.now(UTC)
 
+    async def finish_rebuild(self, server_id: str) -> None:
+        """`finish`, and what an agent's steps say of the disks and the action before it."""
+        async with self.sessions.begin() as session:
+            action = await session.scalar(
+                select(Action).where(Action.server_id == server_id, Action.finished_at.is_(None))
+            )
+            assert action is not None
+            for statement in (
+                "UPDATE generations SET prepared_at = now() WHERE server_id = :id",
+                "UPDATE actions SET settled_at = now() WHERE server_id = :id",
+                "UPDATE servers SET generation = :to WHERE id = :id",
+            ):
+                await session.execute(text(statement), {"id": server_id, "to": action.detail["to"]})
+        await self.finish(server_id)
+
     async def set(self, server_id: str, **columns: str | None) -> None:
         """Change a server's row behind the API's back."""
         assignments = ", ".join(f"{column} = :{column}" for column in columns)
