@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute import actions, generations, transitions
 from renova.compute.caller import Caller
-from renova.compute.states import REBUILD_SOURCES, TRANSITIONS, PowerState, TaskState, VmState
+from renova.compute.states import REBUILD, PowerState, TaskState, VmState
 from renova.db.tables import Action, KeyPair, Server
 from renova.errors import Conflict, RenovaError
 from renova.image import Image
@@ -87,10 +87,7 @@ class Rebuild(Wishes):
 
 def reasons_against(caller: Caller, server: Server, profile: str) -> list[RenovaError]:
     """Everything in the server's row that stands against a rebuild now."""
-    reasons = transitions.reasons_against(
-        caller, server, TRANSITIONS["rebuild"], sources=REBUILD_SOURCES[profile]
-    )
-    return [*prepaid(server, profile), *reasons]
+    return [*prepaid(server, profile), *transitions.reasons_against(caller, server, REBUILD[profile])]
 
 
 def prepaid(server: Server, profile: str) -> list[RenovaError]:
@@ -128,8 +125,7 @@ async def begin_rebuild(
         session,
         caller,
         server,
-        TRANSITIONS["rebuild"],
-        sources=REBUILD_SOURCES[profile],
+        REBUILD[profile],
         progress=1,
         generations_made=Server.generations_made + 1,
         **rebuild.changes(),

@@ -3,7 +3,7 @@
 Source of the status table: Nova's API guide, "Server statuses"; the seed page names eleven of the values.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
 
@@ -85,58 +85,84 @@ def states_of(status: str) -> list[tuple[VmState, list[TaskState] | None, list[T
     return found
 
 
+Paths = dict[VmState, frozenset[VmState]]
+
+
 @dataclass(frozen=True)
 class Transition:
-    """An action that may begin: from which vm_states, the task_state that shows that it has begun, and
-    the tasks of other actions that it may interrupt. `nova_name` is what Nova calls it in its refusals.
-    `must_have_run` keeps it from a server that could not be built: that one has nothing to act on. A lock
-    does not keep anybody from what changes nothing of the server (`heeds_lock`).
+    """An action that may begin: from which vm_states and where it leads, when all goes well, from each; the
+    task_state that shows that it has begun, and the tasks of other actions that it may interrupt.
+
+    `nova_name` is what Nova calls it in its refusals. `must_have_run` keeps it from a server that could not
+    be built: that one has nothing to act on. A lock does not keep anybody from what changes nothing of the
+    server (`heeds_lock`).
     """
 
     nova_name: str
-    sources: frozenset[VmState]
+    paths: Paths
     task_state: TaskState
     interrupts: frozenset[TaskState] = frozenset()
     must_have_run: bool = True
     heeds_lock: bool = True
 
+    @property
+    def sources(self) -> frozenset[VmState]:
+        return frozenset(self.paths)
+
+
+def _to(target: VmState, *sources: VmState) -> Paths:
+    return {source: frozenset({target}) for source in sources}
+
+
+# What leaves a server as it was.
+_STAYS = {**_to(VmState.ACTIVE, VmState.ACTIVE), **_to(VmState.STOPPED, VmState.STOPPED)}
 
 TRANSITIONS = {
-    "start": Transition("start", frozenset({VmState.STOPPED}), TaskState.POWERING_ON),
-    "stop": Transition("stop", frozenset({VmState.ACTIVE, VmState.ERROR}), TaskState.POWERING_OFF),
-    "reboot": Transition("reboot", frozenset({VmState.ACTIVE}), TaskState.REBOOTING),
+    "start": Transition("start", _to(VmState.ACTIVE, VmState.STOPPED), TaskState.POWERING_ON),
+    "stop": Transition("stop", _to(VmState.STOPPED, VmState.ACTIVE, VmState.ERROR), TaskState.POWERING_OFF),
+    "reboot": Transition("reboot", _to(VmState.ACTIVE, VmState.ACTIVE), TaskState.REBOOTING),
     "reboot_hard": Transition(
         "reboot",
-        frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.ERROR}),
+        _to(VmState.ACTIVE, VmState.ACTIVE, VmState.STOPPED, VmState.ERROR),
         TaskState.REBOOTING_HARD,
         interrupts=frozenset({TaskState.REBOOTING}),
     ),
-    "rebuild": Transition("rebuild", frozenset({VmState.ACTIVE, VmState.STOPPED}), TaskState.REBUILDING),
+    "rebuild": Transition("rebuild", _STAYS, TaskState.REBUILDING),
     # Renova's own: back to the system before. From ERROR too, where a failure may have left the server.
     "undoRebuild": Transition(
-        "undoRebuild", frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.ERROR}), TaskState.REBUILDING
+        "undoRebuild",
+        {**_STAYS, VmState.ERROR: frozenset({VmState.ACTIVE, VmState.STOPPED})},
+        TaskState.REBUILDING,
     ),
-    "createImage": Transition(
-        "createImage",
-        frozenset({VmState.ACTIVE, VmState.STOPPED}),
-        TaskState.IMAGE_SNAPSHOT,
-        heeds_lock=False,
+    "createImage": Transition("createImage", _STAYS, TaskState.IMAGE_SNAPSHOT, heeds_lock=False),
+    "resize": Transition(
+        "resize", _to(VmState.RESIZED, VmState.ACTIVE, VmState.STOPPED), TaskState.RESIZE_PREP
     ),
-    "resize": Transition("resize", frozenset({VmState.ACTIVE, VmState.STOPPED}), TaskState.RESIZE_PREP),
-    "confirmResize": Transition("confirmResize", frozenset({VmState.RESIZED}), TaskState.RESIZE_CONFIRMING),
-    "revertResize": Transition("revertResize", frozenset({VmState.RESIZED}), TaskState.RESIZE_REVERTING),
+    # A guest that has ended meanwhile leaves its server off.
+    "confirmResize": Transition(
+        "confirmResize",
+        {VmState.RESIZED: frozenset({VmState.ACTIVE, VmState.STOPPED})},
+        TaskState.RESIZE_CONFIRMING,
+    ),
+    # The server is what it was before the resize.
+    "revertResize": Transition(
+        "revertResize",
+        {VmState.RESIZED: frozenset({VmState.ACTIVE, VmState.STOPPED})},
+        TaskState.RESIZE_REVERTING,
+    ),
     # Deleting interrupts whatever is under way, as in Nova.
     "delete": Transition(
         "delete",
-        frozenset(VmState) - {VmState.DELETED},
+        _to(VmState.DELETED, *(frozenset(VmState) - {VmState.DELETED})),
         TaskState.DELETING,
         interrupts=frozenset(TaskState),
         must_have_run=False,
     ),
 }
 
-# Nova rebuilds a server in ERROR; the seed page says that it can't be.
-REBUILD_SOURCES = {
-    "noa": TRANSITIONS["rebuild"].sources,
-    "nova": TRANSITIONS["rebuild"].sources | {VmState.ERROR},
+# A rebuild under each `[compute] profile`: Nova rebuilds from ERROR; the seed page says that it can't be.
+_REBUILD_PATHS = TRANSITIONS["rebuild"].paths | _to(VmState.ACTIVE, VmState.ERROR)
+REBUILD = {
+    "noa": TRANSITIONS["rebuild"],
+    "nova": replace(TRANSITIONS["rebuild"], paths=_REBUILD_PATHS),
 }

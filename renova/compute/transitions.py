@@ -12,7 +12,7 @@ from sqlalchemy import func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute.caller import Caller
-from renova.compute.states import TaskState, Transition, VmState
+from renova.compute.states import TaskState, Transition
 from renova.db.tables import Server
 from renova.errors import RenovaError, ServerBusy, ServerLocked, ServerNotFound
 
@@ -28,8 +28,6 @@ async def begin(
     caller: Caller,
     server: Server,
     transition: Transition,
-    *,
-    sources: Collection[VmState] | None = None,
     **values: Any,
 ) -> None:
     """Set the transition's task_state and `values`, or raise what stands against it and change nothing.
@@ -38,13 +36,12 @@ async def begin(
 
     Raises ServerNotFound (deleted meanwhile), ServerLocked, ServerBusy (wrong state, or a task is under way).
     """
-    allowed = transition.sources if sources is None else sources
     statement = (
         update(Server)
         .where(
             Server.id == server.id,
             Server.deleted_at.is_(None),
-            Server.vm_state.in_(allowed),
+            Server.vm_state.in_(transition.sources),
             or_(Server.task_state.is_(None), Server.task_state.in_(transition.interrupts)),
             true() if caller.is_admin or not transition.heeds_lock else Server.locked_by.is_(None),
             Server.launched_at.is_not(None) if transition.must_have_run else true(),
@@ -56,22 +53,18 @@ async def begin(
     begun = await session.scalar(statement.execution_options(synchronize_session=False))
     await session.refresh(server)
     if begun is None:
-        check(caller, server, transition, sources=sources)
+        check(caller, server, transition)
         # What stood against it is gone again: a client that asks once more will have it.
         raise ServerBusy(server.id, transition.nova_name, "task_state", None)
 
 
-def check(
-    caller: Caller, server: Server, transition: Transition, *, sources: Collection[VmState] | None = None
-) -> None:
+def check(caller: Caller, server: Server, transition: Transition) -> None:
     """Raise what `begin` would, by the row as it was read: early and cheap, while only `begin` decides."""
-    for reason in reasons_against(caller, server, transition, sources=sources):
+    for reason in reasons_against(caller, server, transition):
         raise reason
 
 
-def reasons_against(
-    caller: Caller, server: Server, transition: Transition, *, sources: Collection[VmState] | None = None
-) -> list[RenovaError]:
+def reasons_against(caller: Caller, server: Server, transition: Transition) -> list[RenovaError]:
     """Everything that stands against it now, in the order in which Nova would say it."""
     if server.deleted_at is not None:
         return [ServerNotFound(server.id)]
@@ -79,7 +72,7 @@ def reasons_against(
     reasons: list[RenovaError] = []
     if transition.heeds_lock and server.locked_by is not None and not caller.is_admin:
         reasons.append(ServerLocked(server.id))
-    if server.vm_state not in (transition.sources if sources is None else sources):
+    if server.vm_state not in transition.sources:
         reasons.append(busy("vm_state", server.vm_state))
     if server.task_state is not None and server.task_state not in transition.interrupts:
         reasons.append(busy("task_state", server.task_state))
