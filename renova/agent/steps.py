@@ -36,11 +36,11 @@ FETCHED, PREPARED, STOPPED, SWAPPED, STARTED, ALIVE = 40, 50, 60, 65, 75, 95
 
 async def ensure_base(work: Work, generation: Generation) -> CachedBase:
     """The generation's base image, from the cache or fetched into it."""
-    percent = 0
+    percent = fetched = 0
 
     def progress(done: int, total: int) -> None:
-        nonlocal percent
-        percent = 1 + (FETCHED - 1) * done // max(total, 1)
+        nonlocal percent, fetched
+        percent, fetched = 1 + (FETCHED - 1) * done // max(total, 1), done
 
     async def show() -> None:
         shown = 0
@@ -65,6 +65,8 @@ async def ensure_base(work: Work, generation: Generation) -> CachedBase:
         showing.cancel()
         # A database that is away is noticed by the step itself.
         await asyncio.gather(showing, return_exceptions=True)
+        if fetched:
+            work.note(f"{fetched} bytes were fetched")
 
 
 async def ensure_disks(work: Work, number: int, make_root: MakeRoot = disks.make_overlay) -> None:
@@ -121,7 +123,9 @@ async def ensure_stopped(work: Work) -> None:
     """
     machine = work.tools.hypervisor.get(work.action.server_id)
     if machine is not None:
-        await work.unless_interrupted(machine.power_down(work.tools.conf.compute.shutdown_timeout))
+        patience = work.tools.conf.compute.shutdown_timeout
+        off = await work.unless_interrupted(machine.power_down(patience))
+        work.note("the guest powered itself off" if off else f"the guest was ended after {patience} s")
         await machine.quit()
 
 

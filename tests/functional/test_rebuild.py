@@ -62,6 +62,31 @@ def test_what_a_rebuild_keeps_and_what_it_replaces(client: Client) -> None:
     assert client.show(server_id)["name"] == "new-name", "a value that is not sent is kept"
 
 
+def test_an_undo_boots_the_system_before_and_its_undo_the_one_after(client: Client) -> None:
+    old_image, new_image = client.image("the first", Then.OBEY), client.image("the second", Then.OBEY)
+    server_id = client.new(old_image)
+    client.wait_for_line(server_id, "the first")
+    addresses = client.show(server_id)["addresses"]
+    refused = client.act(server_id, "undoRebuild")
+    assert refused.status_code == 409, refused.text
+    rebuild(client, server_id, new_image, name="second", metadata={"role": "db"})
+    client.wait(server_id, "ACTIVE")
+    for name, image, metadata, line in (
+        ("web", old_image, {}, "the first"),
+        ("second", new_image, {"role": "db"}, "the second"),
+    ):
+        answer = client.act(server_id, "undoRebuild")
+        assert answer.status_code == 202, answer.text
+        assert client.show(server_id)["status"] == "REBUILD"
+        client.wait(server_id, "ACTIVE")
+        client.wait_for_line(server_id, line)
+        shown = client.show(server_id)
+        assert (shown["name"], shown["image"]["id"], shown["metadata"]) == (name, image, metadata)
+        assert shown["addresses"] == addresses
+    action = last_action(client, server_id)
+    assert (action["action"], action["message"]) == ("undoRebuild", None)
+
+
 def test_a_stopped_server_stays_stopped_and_starts_on_the_new_system(client: Client) -> None:
     server_id = client.new(client.image("old and asleep", Then.OBEY))
     assert client.act(server_id, "os-stop").status_code == 202

@@ -43,6 +43,9 @@ async def test_a_rebuild_keeps_the_identity_and_the_generation_before(world: Wor
         events = list(await session.scalars(select(Event).join(Action).where(Action.action == "rebuild")))
     assert [event.name for event in events] == STEPS
     assert {event.result for event in events} == {"Success"}
+    said = {event.name: event.details for event in events}
+    assert said["fetch_image"] == f"{len(world.glance.data[NEW])} bytes were fetched"
+    assert said["stop_guest"] == "the guest powered itself off"
 
 
 async def test_the_new_system_is_told_its_new_host_name(world: World) -> None:
