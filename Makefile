@@ -12,7 +12,7 @@ TEMPEST := build/tempest
 CLOUD := $(if $(STATE),--state "$(STATE)") $(if $(PORT_OFFSET),--port-offset "$(PORT_OFFSET)")
 
 help:
-	@echo 'make demo     a cloud in a temporary directory, two Linux images, a rebuild that proves itself'
+	@echo 'make demo     a cloud in a temporary directory: plan, rebuild, restore and undo, each proved'
 	@echo 'make up       a cloud in STATE=dir, in the foreground; PORT_OFFSET=n moves every port by n'
 	@echo 'make down     end the cloud in STATE=dir, its servers included'
 	@echo 'make test     unit, functional and conformance tests; TESTS=path picks some'

@@ -1,4 +1,5 @@
-"""`renova demo`: a whole cloud for some two minutes, one server, one rebuild, and a proof that it was real.
+"""`renova demo`: a whole cloud for some two minutes, one server, its rebuilds, and a proof of each.
 
-`story` tells it in order; `cloud` is what it runs on, `client` the user, `comparison` the judge.
+`story` tells it in order and `acts` are its parts, with `images`; `cloud` is what it runs on, `client` the
+user, `comparison` the judge.
 """

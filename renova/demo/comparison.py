@@ -24,6 +24,12 @@ class Row:
     def is_right(self) -> bool:
         return bool(self.before and self.after) and (self.before == self.after) is self.must_be_kept
 
+    @property
+    def verdict(self) -> str:
+        if not self.is_right:
+            return "WRONG"
+        return "kept" if self.must_be_kept else "changed"
+
 
 def facts(server: Mapping[str, Any], image_names: Mapping[str, str], console: str) -> dict[str, str]:
     """A server as the API shows it (microversion 2.1) and its guest's console, as the words to compare."""
@@ -50,6 +56,11 @@ def said(console: str, word: str) -> str:
     """What stands after "guest WORD: " on the console; empty if the guest has not said it."""
     found = [line for line in console.splitlines() if line.startswith(f"guest {word}: ")]
     return found[-1].partition(": ")[2] if found else ""
+
+
+def compare_kept(before: Mapping[str, str], after: Mapping[str, str]) -> list[Row]:
+    """After a rebuild and its undo: everything is as it was."""
+    return [Row(what, before[what], after[what], must_be_kept=True) for what in (*KEPT, *CHANGED)]
 
 
 def compare(before: Mapping[str, str], after: Mapping[str, str]) -> list[Row]:

@@ -16,7 +16,7 @@ INTERRUPTED = 128 + signal.SIGINT
 
 
 def run(state_path: Path | None, port_offset: int | None) -> int:
-    """Exit status: 0 only if the rebuild is proved. `state_path` is left behind, without a running cloud."""
+    """Exit status: 0 only if everything is proved. `state_path` is left behind, without a running cloud."""
     progress = Progress()
     with tempfile.TemporaryDirectory(prefix="renova-demo-", ignore_cleanup_errors=True) as directory:
         work = Path(directory)
@@ -35,9 +35,7 @@ def run(state_path: Path | None, port_offset: int | None) -> int:
             progress.say("interrupted")
         else:
             status = 0 if proved else 1
-            progress.say(
-                "proved: the same server runs a new system" if proved else "the rebuild is NOT proved"
-            )
+            progress.say("proved: the same server, rebuilt, restored and undone" if proved else "NOT proved")
         if status == 1:
             progress.say(f"logs are in {_keep_logs(state, story)}")
     progress.say(f"took {progress.seconds:.0f} s")

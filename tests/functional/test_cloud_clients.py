@@ -68,3 +68,23 @@ def test_servers_at_many_microversions(cloud: Cloud, client: Client) -> None:
     server("2.90", "rebuild", "--image", image, "--hostname", "second", "--wait", server_id)
     rebuilt = client.call("GET", f"/servers/{server_id}", version="2.90").json()["server"]
     assert (rebuilt["status"], rebuilt["OS-EXT-SRV-ATTR:hostname"]) == ("ACTIVE", "second")
+
+
+def test_the_client_plans_and_undoes_a_rebuild(cloud: Cloud, client: Client) -> None:
+    first, second = client.image("the first", Then.OBEY), client.image("the second", Then.OBEY)
+    server_id = client.new(first)
+
+    def server(*arguments: str) -> str:
+        return openstack(cloud, "renova", "server", *arguments)
+
+    plan = json.loads(
+        server("plan", "rebuild", "--image", second, "--name", "other", "-f", "json", server_id)
+    )
+    assert plan["possible"] is True
+    assert f"what=image, from={first}, to={second}" in plan["replaced"]
+    assert "what=name, from=web, to=other" in plan["replaced"]
+    assert client.show(server_id)["image"]["id"] == first
+    server("rebuild", "--image", second, "--name", "other", "--wait", server_id)
+    assert server("undo", "rebuild", "--wait", server_id).endswith("Complete")
+    shown = client.show(server_id)
+    assert (shown["status"], shown["name"], shown["image"]["id"]) == ("ACTIVE", "web", first)
