@@ -20,7 +20,7 @@ from renova.api.server_create import check_files, key_of
 from renova.api.servers import AS_SHOWN, found, sight_of_one
 from renova.api.views import plan as plan_views
 from renova.api.views import servers as views
-from renova.compute import hosts, image_checks, metadata, servers
+from renova.compute import hosts, image_checks, metadata
 from renova.compute.plan import plan_rebuild
 from renova.compute.rebuild import Rebuild, Wishes, begin_rebuild, reasons_against
 from renova.db.tables import KeyPair, Server
@@ -56,8 +56,6 @@ async def rebuild(call: Call) -> Answer:
             server.charging_mode = considered.charging_mode
         on_failure = call.parts.conf.rebuild.on_failure
         await begin_rebuild(session, call.parts.jobs, call.caller, server, wanted, profile, on_failure)
-        # Read again, with its ports: what was found above is from before.
-        server = await servers.find_server(session, server.id, call.caller)
         sight = await sight_of_one(call, session, server)
     answer = views.rebuilt_in_detail if call.version in AS_SHOWN else views.rebuilt
     view = answer(server, sight, passwords.generate() if asked.admin_pass is None else asked.admin_pass)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, Text, case, cast, literal, or_, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, Text, case, cast, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, joinedload, selectinload
 
@@ -111,19 +111,21 @@ class ServerFilters:
 async def find_server(
     session: AsyncSession, server_id: str, caller: Caller, *, deleted: bool = False
 ) -> Server:
-    """A server with its ports and their networks, as the database has it now.
+    """A server with its ports and their networks, as the database has it now, in one query.
 
     Raises ServerNotFound for what is not there, is another project's (unless the caller is an admin), or was
     deleted (unless `deleted` asks for such ones too).
     """
     if not _is_uuid(server_id):
         raise ServerNotFound(server_id)
-    statement = _with_ports(select(Server).where(Server.id == str(UUID(server_id))))
+    ports = joinedload(Server.ports).joinedload(Port.network)
+    statement = select(Server).where(Server.id == str(UUID(server_id))).options(ports)
     if not deleted:
         statement = statement.where(Server.deleted_at.is_(None))
     if not caller.is_admin:
         statement = statement.where(Server.project_id == caller.project_id)
-    server: Server | None = await session.scalar(statement.execution_options(populate_existing=True))
+    rows = await session.scalars(statement.execution_options(populate_existing=True))
+    server = rows.unique().one_or_none()
     if server is None:
         raise ServerNotFound(server_id)
     return server
@@ -136,7 +138,8 @@ async def list_servers(
     another status by now. Raises MarkerNotFound, and Invalid for a bad regular expression.
     """
     known = select(Server).where(*_projects(caller, filters))
-    statement = _with_ports(known.where(*_conditions(filters)))
+    ports = selectinload(Server.ports).options(joinedload(Port.network))
+    statement = known.where(*_conditions(filters)).options(ports)
     return await fetch_page(
         session,
         statement,
@@ -184,10 +187,6 @@ async def host_statuses(session: AsyncSession, hosts: set[str]) -> dict[str, str
     )
     alive = set(await session.scalars(reporting))
     return {host: "UP" if host in alive else "UNKNOWN" for host in hosts}
-
-
-def _with_ports(statement: Select[Server]) -> Select[Server]:
-    return statement.options(selectinload(Server.ports).options(joinedload(Port.network)))
 
 
 def _projects(caller: Caller, filters: ServerFilters) -> list[ColumnElement[bool]]:

@@ -8,19 +8,21 @@ from collections.abc import Collection
 from functools import partial
 from typing import Any
 
-from sqlalchemy import func, or_, select, true, update
+from sqlalchemy import func, inspect, or_, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import set_committed_value
 
 from renova.compute.caller import Caller
 from renova.compute.states import TaskState, Transition
 from renova.db.tables import Server
 from renova.errors import RenovaError, ServerBusy, ServerLocked, ServerNotFound
 
+COLUMNS = tuple(attribute.key for attribute in inspect(Server).column_attrs)
+
 
 async def lock(session: AsyncSession, server: Server) -> None:
     """Wait for whoever is changing the row, and read it again."""
-    await session.execute(select(Server.id).where(Server.id == server.id).with_for_update())
-    await session.refresh(server)
+    await session.refresh(server, COLUMNS, with_for_update=True)
 
 
 async def begin(
@@ -47,15 +49,18 @@ async def begin(
             Server.launched_at.is_not(None) if transition.must_have_run else true(),
         )
         .values(task_state=transition.task_state, fault=None, updated_at=func.now(), **values)
-        .returning(Server.id)
+        .returning(*(getattr(Server, column) for column in COLUMNS))
     )
-    # The ORM must not guess what the row holds now: it is read again below.
-    begun = await session.scalar(statement.execution_options(synchronize_session=False))
-    await session.refresh(server)
+    # The ORM must not guess what the row holds now: PostgreSQL says it.
+    rows = await session.execute(statement.execution_options(synchronize_session=False))
+    begun = rows.one_or_none()
     if begun is None:
+        await session.refresh(server, COLUMNS)
         check(caller, server, transition)
         # What stood against it is gone again: a client that asks once more will have it.
         raise ServerBusy(server.id, transition.nova_name, "task_state", None)
+    for column, value in zip(COLUMNS, begun, strict=True):
+        set_committed_value(server, column, value)
 
 
 def check(caller: Caller, server: Server, transition: Transition) -> None:

@@ -1,0 +1,54 @@
+"""How many statements a request sends to PostgreSQL: the number is small and does not grow with the rows."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from tests.functional.api_without_agent import Api, api_without_agent
+
+# Three to find the server, its host and the quota, one to find it again; then the lock, the new values, the
+# two generations and the action. The job is one more, straight through the driver.
+REBUILD = 9
+MANY = 50
+
+
+@pytest.fixture
+async def api(database: str, tmp_path: Path) -> AsyncIterator[Api]:
+    options = f"[quota]\ninstances = {MANY + 1}\ncores = -1\nram = -1\n"
+    async with api_without_agent(database, tmp_path, options) as api:
+        yield api
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """What is sent through SQLAlchemy inside."""
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        sent.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+async def test_the_number_of_statements_does_not_grow_with_the_servers(api: Api) -> None:
+    server_id = await api.new()
+    for servers in (1, MANY):
+        if servers == MANY:
+            body = {"name": "many", "imageRef": api.image, "flavorRef": "1", "min_count": MANY - 1}
+            assert (await api.call("POST", "/servers", {"server": body})).status_code == 202
+        with statements() as sent:
+            await api.get(f"/servers/{server_id}")
+        assert len(sent) == 1, sent
+        with statements() as sent:
+            listed = await api.get("/servers/detail")
+        assert (len(listed["servers"]), len(sent)) == (servers, 2), sent
+        with statements() as sent:
+            assert (await api.act(server_id, "rebuild", {"imageRef": api.other_image})).status_code == 202
+        assert len(sent) == REBUILD, sent
+        await api.finish_rebuild(server_id)
