@@ -26,8 +26,11 @@ LOCAL = {
     "renova": """\
 [compute]
 shutdown_timeout = 5
+[agent]
+reserve_mb = 64
 [rebuild]
 settle = 2
+agent_timeout = 30
 [quota]
 instances = 100
 cores = 200
