@@ -35,6 +35,8 @@ async def verify(work: Work, number: int) -> None:
     except TimeoutError:
         limit = work.tools.conf.rebuild.agent_timeout
         raise StepFailed(f"the new system's guest agent did not answer within {limit} seconds") from None
+    if machine.stalled:
+        raise StepFailed(f"the new system stands still: {machine.stalled}")
 
 
 async def _agent_answers(work: Work, machine: Machine) -> None:
@@ -58,7 +60,7 @@ async def _ask_agent(work: Work, machine: Machine) -> None:
 
 
 async def settles(machine: Machine, settle: float) -> None:
-    """Return when the guest has not reset itself for `settle` seconds, raise StepFailed where it still does so
+    """Return when the guest has not reset itself for `settle` seconds, raise StepFailed where it still does
     after twice that time.
 
     One reset proves nothing, whenever it comes: firmware resets at some boots, and a system may boot itself
@@ -76,8 +78,6 @@ async def settles(machine: Machine, settle: float) -> None:
             silent_since = last
         if silent_since - begun > 2 * settle:
             raise StepFailed(f"the new system was still resetting itself after {2 * settle:.0f} seconds")
-    if machine.stalled:
-        raise StepFailed(f"the new system did not get far: {machine.stalled}")
 
 
 async def _unless_ended(machine: Machine, waiting: Coroutine[Any, Any, None]) -> None:

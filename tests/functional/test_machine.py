@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
@@ -19,10 +20,11 @@ from oslo_config import cfg
 
 from renova import conf as options
 from renova.agent.qemu import Machine, MachineSpec, NetworkCard
-from renova.agent.qemu.face import PANICKED, POWERED_OFF
+from renova.agent.qemu.face import NO_SPACE, PANICKED, POWERED_OFF
 from renova.agent.qemu.hypervisor import QemuHypervisor
-from renova.errors import RenovaError
+from renova.errors import DiskFull, RenovaError
 from tests.guest.boot_sector import Then, write_image
+from tests.small_disk import small_disk
 
 DEADLINE = 30.0
 MIB = 1024 * 1024
@@ -468,6 +470,50 @@ async def test_the_disk_is_copied_while_the_guest_runs(
     with pytest.raises(RenovaError, match="Source and target image have different sizes"):
         await machine.copy_root(smaller)
     assert not machine.ended.done()
+
+
+async def test_a_guest_that_fills_the_disk_stands_still_and_loses_nothing(
+    hypervisor: QemuHypervisor, next_hypervisor: NextHypervisor, make_spec: MakeSpec, place: Path
+) -> None:
+    with small_disk(8) as disk:
+        # Its disk has 16 MiB, and all of them are written.
+        spec = make_spec(Then.FILL)
+        root = disk.path / "root.qcow2"
+        shutil.move(spec.root, root)
+        machine = await hypervisor.start(replace(spec, root=str(root)))
+        await until(lambda: machine.stalled)
+        assert machine.stalled == NO_SPACE
+        assert hypervisor.stalled() == [machine]
+        await machine.go_on()  # There is no room yet, so it stalls again.
+        await until(lambda: machine.stalled)
+        await hypervisor.close()
+
+        successor = next_hypervisor()
+        (adopted,) = await successor.adopt()
+        assert adopted.stalled == NO_SPACE
+        assert not adopted.ended.done()
+        assert "tick" not in await successor.console_output(spec.server_id, None)
+        await run_to_end("mount", "-o", "remount,size=64m", str(disk.path))
+        await adopted.go_on()
+        await until_said(successor, adopted, "tick 00000")
+        assert successor.stalled() == []
+        await adopted.quit()
+        await run_to_end("qemu-img", "check", "-q", str(root))
+
+
+async def test_a_copy_for_which_there_is_no_room_is_given_up(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec
+) -> None:
+    with small_disk(8) as disk:
+        machine = await hypervisor.start(make_spec(Then.FILL))
+        await until_said(hypervisor, machine, "tick 00000")
+        copy = disk.path / "copy"
+        await run_to_end("qemu-img", "create", "-q", "-f", "qcow2", str(copy), "16M")
+        with pytest.raises(DiskFull, match="No space left on device"):
+            await machine.copy_root(copy)
+        assert not machine.ended.done()
+        assert machine.stalled is None
+        await machine.quit()
 
 
 async def run_to_end(*command: str) -> None:
