@@ -6,6 +6,7 @@ the generation before is to open another file.
 
 import asyncio
 import json
+import os
 import shutil
 import struct
 from pathlib import Path
@@ -16,6 +17,8 @@ from renova.agent.images import CachedBase
 from renova.errors import DiskFull, RenovaError
 
 SECTOR = 512
+# Bytes that the file of an empty root disk does not exceed.
+EMPTY_SIZE = 1024**2
 
 
 def server_directory(state_path: str | Path, server_id: str) -> Path:
@@ -135,6 +138,7 @@ async def _run(program: str, *arguments: str | Path) -> None:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"LC_ALL": "C"},  # What they say is looked at.
     )
     try:
         _, words = await process.communicate()

@@ -27,8 +27,8 @@ async def copy_disks(work: Work) -> None:
     """
     await steps.stop_old(work)
     source = _source(work)
-    copied = await in_thread(disks.bytes_of, source)
-    await steps.ensure_disks(work, work.action.detail["to"], partial(disks.copy_overlay, source), copied)
+    size = await in_thread(disks.bytes_of, source)
+    await steps.ensure_disks(work, work.action.detail["to"], partial(disks.copy_overlay, source), size)
 
 
 def _source(work: Work) -> Path:

@@ -70,21 +70,21 @@ async def ensure_base(work: Work, generation: Generation) -> CachedBase:
             work.note(f"{fetched} bytes were fetched")
 
 
-async def ensure_room(work: Work, generation: Generation, copied: int = 0) -> None:
+async def ensure_room(work: Work, generation: Generation, root_size: int = disks.EMPTY_SIZE) -> None:
     """What a generation still to be made surely takes fits on the host's disk: bytes of the image that are
-    not here, `copied` ones of another disk, a config drive. Raises DiskFull.
+    not here, `root_size` of its root disk's file, a config drive. Raises DiskFull.
     """
     if generation.prepared_at is None:
         missing = await work.tools.images.missing(generation.digest, generation.disk_format, generation.size)
-        await work.tools.space.ensure(missing + copied + config_drive.MAX_SIZE)
+        await work.tools.space.ensure(missing + root_size + config_drive.MAX_SIZE)
 
 
 async def ensure_disks(
-    work: Work, number: int, make_root: MakeRoot = disks.make_overlay, copied: int = 0
+    work: Work, number: int, make_root: MakeRoot = disks.make_overlay, root_size: int = disks.EMPTY_SIZE
 ) -> None:
     """Root overlay and config drive of a generation are whole on disk, and a mark in the database says so.
 
-    `make_root` writes about `copied` bytes.
+    `make_root` writes about `root_size` bytes.
     """
     generation = await work.generation(number)
     server = await work.server()
@@ -97,7 +97,7 @@ async def ensure_disks(
         raise StepFailed("the prepared disk is damaged or gone")
     size = max(server.flavor["disk"] * GIB, base.virtual_size)
     room = work.tools.space.with_room
-    await room(copied, partial(make_root, root, base, size))
+    await room(root_size, partial(make_root, root, base, size))
     content = drive_of(server, generation)
     await room(config_drive.MAX_SIZE, partial(in_thread, config_drive.build, drive, content))
     async with work.tools.sessions.begin() as session:

@@ -72,7 +72,8 @@ class QemuMachine:
         return state
 
     async def go_on(self) -> None:
-        await self._monitor.execute("cont")
+        if self.stalled:
+            await self._monitor.execute("cont")
 
     async def power_down(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
@@ -126,8 +127,8 @@ class QemuMachine:
     async def _disk_status(self) -> str | None:
         """What QEMU remembers of the root disk's last error: "ok", "nospace" or "failed"."""
         for disk in await self._monitor.execute("query-block"):
-            if disk["qdev"].split("/")[-2:-1] == [ROOT_DISK]:
-                return str(disk["io-status"])
+            if f"/{ROOT_DISK}/" in disk.get("qdev", ""):
+                return str(disk.get("io-status"))
         return None
 
     async def _ask_agent(self) -> None:
