@@ -16,8 +16,8 @@ from renova import conf as options
 from renova.agent import operations
 from renova.agent.engine import Deed, Operation
 from renova.agent.images import ImageCache
-from renova.agent.qemu.fake import Behaviour, FakeHypervisor, FakeMachine
 from renova.agent.previous import drop_expired
+from renova.agent.qemu.fake import Behaviour, FakeHypervisor, FakeMachine
 from renova.agent.qemu.spec import MachineSpec
 from renova.agent.space import Space
 from renova.agent.work import Tools, Work

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import procrastinate
@@ -124,6 +125,25 @@ async def test_images_that_nobody_has_make_room_and_the_one_used_longest_ago_goe
     await world.assert_new()
     assert bases(world) >= needed | {first}
     assert second not in bases(world)
+
+
+async def test_a_system_that_is_not_kept_any_more_goes_before_any_image(
+    world: World, disk: SmallDisk
+) -> None:
+    await world.ask_rebuild()
+    await world.work()
+    assert "root-1.qcow2" in world.files()
+    with (Path(world.conf.state_path) / "servers" / world.server_id / "root-1.qcow2").open("ab") as written:
+        written.write(bytes(4 * MIB))
+    unused = await cache_unused(world, "unused")
+    world.conf.set_override("keep_previous", 0, "rebuild")
+    disk.hog(leave=2 * MIB)
+    rebuilt = world.server_id
+    await world.create()
+    assert (await world.server()).vm_state == "active"
+    assert unused in bases(world)
+    world.server_id = rebuilt
+    assert world.files() == ["config-2.iso", "root-2.qcow2"]
 
 
 # --- a disk that fills up in the middle
@@ -270,5 +290,5 @@ async def test_a_new_system_that_stands_still_gives_way_to_the_old_one(
 
 
 def relief_of(world: World, disk: SmallDisk) -> relief.Relief:
-    space = Space(disk.path, 0, reclaimers=(cache_of(world).evict,))
+    space = Space(world.conf, (cache_of(world).evict,))
     return relief.Relief("host1", world.sessions, world.hypervisor, space)
