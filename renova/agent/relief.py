@@ -37,7 +37,8 @@ class Relief:
         enough = await self._space.reclaim(LEAST)
         stalled = {}
         for machine in self._hypervisor.stalled():
-            stalled[machine.spec.server_id] = machine.stalled or ""
+            why = f"The server stands still because {machine.stalled}. It goes on when that has changed."
+            stalled[machine.spec.server_id] = why
             if enough:
                 try:
                     await machine.go_on()

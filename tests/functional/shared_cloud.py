@@ -123,9 +123,14 @@ def _start(home: Path) -> subprocess.Popen[str]:
 
 
 def _stop(home: Path, process: subprocess.Popen[str]) -> None:
-    subprocess.run([*RENOVA, "down", "--state", str(home / "state")], check=False, capture_output=True)
-    process.wait(PATIENCE)
+    stop(home / "state", process)
     shutil.rmtree(home)
+
+
+def stop(state: Path, process: subprocess.Popen[str]) -> None:
+    """`renova down`, which ends the virtual machines too."""
+    subprocess.run([*RENOVA, "down", "--state", str(state)], check=False, capture_output=True)
+    process.wait(PATIENCE)
 
 
 RENOVA = (sys.executable, "-m", "renova.cli")

@@ -6,7 +6,7 @@ room.
 import asyncio
 import dataclasses
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from renova.cloud.errors import CloudError
 from renova.cloud.postgres import Postgres, find_programs, unprivileged_user
 from renova.db.session import make_engine, make_sessions
 from renova.db.upgrade import upgrade
-from tests.functional.agent_world import STEPS, World, with_step
+from tests import sample_images
+from tests.functional.agent_world import NEW, STEPS, World, with_step
+from tests.sample_images import MIB
 from tests.small_disk import SmallDisk, small_disk
 from tests.waiting import wait_until
 
@@ -86,17 +88,28 @@ def database_there(open_directory: Path) -> Iterator[Database]:
         database.stop()
 
 
-@pytest.mark.parametrize("moment", [*STEPS, "commit"])
-async def test_a_rebuild_outlives_a_database_that_died_of_the_full_disk(
-    database_there: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, moment: str
-) -> None:
+@pytest.fixture
+async def world(database_there: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """A host whose state directory and database are on the small disk, and one running server on it."""
     monkeypatch.setattr(agent_worker, "AWAY", 0.05)
     engine = make_engine(database_there.url)
     app = renova_jobs.make_app(database_there.url)
     async with app.open_async():
         world = World(database_there.disk.path / "state", make_sessions(engine), app)
         await world.create()
-        await world.ask_rebuild()
+        yield world
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("moment", [*STEPS, "commit"])
+async def test_a_rebuild_outlives_a_database_that_died_of_the_full_disk(
+    world: World,
+    database_there: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    moment: str,
+) -> None:
+    await world.ask_rebuild()
     full = asyncio.Event()
 
     async def fill_up() -> None:
@@ -137,4 +150,28 @@ async def test_a_rebuild_outlives_a_database_that_died_of_the_full_disk(
     assert not list(database_there.disk.path.rglob("*.part"))
     assert "No space left on device" in database_there.said()
     assert caplog.text.count("The database is away") == 1
-    await engine.dispose()
+
+
+async def test_the_agents_own_unfinished_file_makes_room_for_the_mark_of_its_failure(
+    world: World, database_there: Database
+) -> None:
+    disk = database_there.disk
+    # Its bytes are not those that were promised, which is found when they are all here.
+    world.glance.add(NEW, sample_images.raw(40 * MIB), "raw", os_hash_value="0" * 128)
+    world.glance.hold.clear()
+    world.glance.half_sent.clear()
+    await world.ask_rebuild()
+    worker = await world.agent()
+    (task,) = await worker.sweep()
+    async with asyncio.timeout(60):
+        await world.glance.half_sent.wait()
+        await asyncio.to_thread(database_there.fill_up)
+        world.glance.hold.set()
+        while list(disk.path.rglob("*.part")):
+            await asyncio.sleep(0.02)
+        await asyncio.to_thread(database_there.start)
+        await task
+    assert (disk.path / "hog").exists()
+    await world.assert_old()
+    message = (await world.actions())[-1].message or ""
+    assert message.startswith(f"Error: fetch_image: Image {NEW} is unacceptable")

@@ -239,7 +239,7 @@ async def test_a_guest_that_stands_still_is_shown_and_goes_on_when_there_is_room
         server = await world.server()
         assert (server.vm_state, server.power_state) == ("active", PowerState.PAUSED)
         assert server.fault is not None
-        assert server.fault["message"] == NO_SPACE
+        assert server.fault["message"].startswith(f"The server stands still because {NO_SPACE}.")
     disk.release()
     await look()
     await look()

@@ -40,7 +40,7 @@ class Machine(Protocol):
 
     @property
     def stalled(self) -> str | None:
-        """Why QEMU has stopped the guest, in words for its owner: the host could not write what it wrote.
+        """Why QEMU has stopped the guest in the middle of a write, in words for its owner.
 
         None while it runs. The guest has lost nothing; `go_on` lets it try again.
         """
@@ -82,8 +82,8 @@ POWERED_OFF = "guest powered off"
 PANICKED = "guest panicked"
 
 # Reasons of a stall.
-NO_SPACE = "The host's disk is full; the server goes on where it stopped as soon as there is room."
-WRITE_FAILED = "The host's disk does not take what the server writes; it is tried again and again."
+NO_SPACE = "the host's disk is full"
+WRITE_FAILED = "the host's disk does not take what the server writes"
 
 EndCallback = Callable[[str, Machine, str], None]
 
