@@ -173,5 +173,5 @@ async def test_the_agents_own_unfinished_file_makes_room_for_the_mark_of_its_fai
         await task
     assert (disk.path / "hog").exists()
     await world.assert_old()
-    message = (await world.actions())[-1].message or ""
-    assert message.startswith(f"Error: fetch_image: Image {NEW} is unacceptable")
+    # It is tried once more, since nothing could be written down of the first time.
+    assert ((await world.actions())[-1].message or "").startswith("Error: fetch_image: ")
