@@ -31,10 +31,16 @@ class Relief:
         self._space = space
         # An agent before this one may have said that servers stand still.
         self._said = True
+        self._short = False
 
     async def look(self) -> None:
         """Make room where there is next to none, let stalled guests go on, and say how they are."""
         enough = await self._space.reclaim(LEAST)
+        if self._short == enough:
+            self._short = not enough
+            log.warning(
+                "The host's disk is full." if self._short else "There is room on the host's disk again."
+            )
         stalled = {}
         for machine in self._hypervisor.stalled():
             why = f"The server stands still because {machine.stalled}. It goes on when that has changed."

@@ -22,6 +22,8 @@ from renova import conf as options
 from renova.agent.qemu import Machine, MachineSpec, NetworkCard
 from renova.agent.qemu.face import NO_SPACE, PANICKED, POWERED_OFF
 from renova.agent.qemu.hypervisor import QemuHypervisor
+from renova.agent.verify import settles
+from renova.agent.work import StepFailed
 from renova.errors import DiskFull, RenovaError
 from tests.guest.boot_sector import Then, write_image
 from tests.small_disk import small_disk
@@ -352,6 +354,27 @@ async def test_a_loop_of_resets_can_be_told_from_a_boot(
     last = steady.last_guest_reset
     await until_said(hypervisor, steady, "tick 00004")
     assert steady.last_guest_reset == last
+
+
+async def test_an_empty_disk_is_found_out_at_any_settle_time_and_after_a_restart_of_the_agent(
+    hypervisor: QemuHypervisor, next_hypervisor: NextHypervisor, make_spec: MakeSpec
+) -> None:
+    spec = make_spec(disk_format="raw")
+    Path(spec.base).write_bytes(bytes(MIB))
+    steady, empty = await hypervisor.start(make_spec()), await hypervisor.start(spec)
+    judged = await asyncio.gather(
+        *(settles(machine, settle) for machine in (steady, empty) for settle in (2, 5)),
+        return_exceptions=True,
+    )
+    assert judged[:2] == [None, None]
+    for verdict in judged[2:]:
+        assert isinstance(verdict, StepFailed)
+    await hypervisor.close()
+
+    adopted = {machine.pid: machine for machine in await next_hypervisor().adopt()}
+    with pytest.raises(StepFailed, match="still resetting itself after 4 seconds"):
+        await settles(adopted[empty.pid], 2)
+    await settles(adopted[steady.pid], 2)
 
 
 async def test_reset_boots_the_guest_again(hypervisor: QemuHypervisor, make_spec: MakeSpec) -> None:
