@@ -44,6 +44,12 @@ AGENT = [
         secret=True,
         help="What the API proves itself to agents with: the same in both files, 32 characters at least.",
     ),
+    cfg.IntOpt(
+        "reserve_mb",
+        default=1024,
+        min=0,
+        help="MiB of the state directory's file system that no new disk or image is to take.",
+    ),
 ]
 REBUILD = [
     cfg.IntOpt(

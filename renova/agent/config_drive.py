@@ -19,6 +19,8 @@ from renova.agent.files import part_of, settle
 from renova.compute import certificates
 
 LABEL = "config-2"
+# Bytes that no drive exceeds: user data and files are bounded by the API, and stand there a few times.
+MAX_SIZE = 2 * 1024**2
 DEDICATED_CPUS_SINCE = "2020-10-14"
 VERSIONS = ("2018-08-27", DEDICATED_CPUS_SINCE, "latest")
 
@@ -52,7 +54,6 @@ class ConfigDrive:
 
 def build(path: Path, drive: ConfigDrive) -> None:
     """Write the drive: ISO 9660 with Joliet and Rock Ridge. Blocks for some milliseconds. Raises DiskFull."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = {Path("/") / name: content for name, content in files_of(drive).items()}
     iso = PyCdlib()
     iso.new(interchange_level=4, vol_ident=LABEL, joliet=3, rock_ridge="1.09")
@@ -61,6 +62,7 @@ def build(path: Path, drive: ConfigDrive) -> None:
     for file, content in files.items():
         iso.add_fp(io.BytesIO(content), len(content), str(file), joliet_path=str(file), rr_name=file.name)
     with part_of(path, f"the config drive {path.name}") as part:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         iso.write(str(part))
         settle(part, path)
     iso.close()

@@ -6,6 +6,7 @@ the generation before is to open another file.
 
 import asyncio
 import json
+import os
 import shutil
 import struct
 from pathlib import Path
@@ -16,6 +17,8 @@ from renova.agent.images import CachedBase
 from renova.errors import DiskFull, RenovaError
 
 SECTOR = 512
+# Bytes that the file of an empty root disk does not exceed.
+EMPTY_SIZE = 1024**2
 
 
 def server_directory(state_path: str | Path, server_id: str) -> Path:
@@ -38,8 +41,8 @@ async def make_overlay(path: Path, base: CachedBase, size_bytes: int) -> None:
     """
     size = max(size_bytes, base.virtual_size)
     size += -size % SECTOR
-    await in_thread(path.parent.mkdir, mode=0o700, parents=True, exist_ok=True)
     with part_of(path, f"the root disk {path.name}") as part:
+        await in_thread(path.parent.mkdir, mode=0o700, parents=True, exist_ok=True)
         # -u: qemu-img does not open the base, which is somebody's upload and which we know already.
         await _qemu_img(
             "create", "-q", "-u", "-f", "qcow2", "-b", base.path, "-F", base.disk_format, part, str(size)
@@ -67,6 +70,11 @@ async def grow(path: Path, base: CachedBase, size_bytes: int) -> None:
     Raises DiskFull, or RenovaError with qemu-img's own words (also for a size below the present one).
     """
     await _qemu_img("resize", "-q", _nodes(path, base), str(size_bytes + -size_bytes % SECTOR))
+
+
+def bytes_of(path: Path) -> int:
+    """How much of the host's disk a file takes: holes are not counted."""
+    return path.stat().st_blocks * SECTOR
 
 
 async def make_flat(path: Path, size_bytes: int) -> None:
@@ -130,6 +138,7 @@ async def _run(program: str, *arguments: str | Path) -> None:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"LC_ALL": "C"},  # What they say is looked at.
     )
     try:
         _, words = await process.communicate()

@@ -6,6 +6,7 @@ and inspected before. Its row in `cached_images` is written after it, and made a
 
 import asyncio
 import hashlib
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,16 +14,17 @@ from pathlib import Path
 from typing import BinaryIO
 from weakref import WeakValueDictionary
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from renova.agent.files import PART, in_thread, part_of, settle
 from renova.clients.glance import Glance
 from renova.db.session import Sessions
-from renova.db.tables import CachedImage
+from renova.db.tables import CachedImage, Generation, Server
 from renova.errors import ImageUnacceptable
 from renova.image import HEAD_SIZE, inspect_head
 
+log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 """Called in the event loop with the bytes that are here and the bytes of the whole image."""
 
@@ -66,12 +68,20 @@ class ImageCache:
         self._writers: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def clean(self) -> None:
-        """Remove what a killed agent left half-fetched, and rows whose file is gone. To be called first."""
+        """Remove what a killed agent left half-fetched, rows whose file is gone, and files that no row tells
+        of and no server needs: they would never be evicted. To be called first.
+        """
         names = await in_thread(_clean, self._directory)
         async with self._sessions.begin() as session:
             for row in await session.scalars(select(CachedImage).where(CachedImage.host == self._host)):
-                if _name_of(row.digest, row.disk_format) not in names:
+                name = _name_of(row.digest, row.disk_format)
+                if name not in names:
                     await session.delete(row)
+                names.discard(name)
+            pinned = await session.execute(_pins(self._host))
+            names -= {_name_of(digest, disk_format) for digest, disk_format in pinned}
+        for name in names:
+            await in_thread((self._directory / name).unlink)
 
     async def ensure(
         self, image_id: str, digest: str, disk_format: str, size: int, *, progress: Progress
@@ -84,7 +94,8 @@ class ImageCache:
         """
         wanted = _Wanted(image_id, digest, disk_format, size)
         fetch = self._fetches.get(wanted)
-        if fetch is None:
+        # One that has failed is not to be shared by who tries again.
+        if fetch is None or fetch.task.done():
             listeners: list[Progress] = []
             fetch = _Fetch(asyncio.create_task(self._obtain(wanted, listeners)), listeners)
             self._fetches[wanted] = fetch
@@ -95,9 +106,45 @@ class ImageCache:
             fetch.listeners.remove(progress)
             if not fetch.listeners:
                 # Whoever comes now starts anew, and waits at the writers' lock until this attempt has ended.
-                del self._fetches[wanted]
+                if self._fetches[wanted] is fetch:
+                    del self._fetches[wanted]
                 fetch.task.cancel()
                 await asyncio.gather(fetch.task, return_exceptions=True)
+
+    async def missing(self, digest: str, disk_format: str, size: int) -> int:
+        """How many bytes of an image would have to be fetched."""
+        path = self._directory / _name_of(digest, disk_format)
+        return 0 if await in_thread(_is_whole, path, size) else size
+
+    async def evict(self) -> bool:
+        """Remove the base image that was used the longest ago of those that no server has and nobody fetches;
+        False where there is none.
+        """
+        async with self._sessions() as session:
+            digests = list(await session.scalars(_unpinned(self._host).order_by(CachedImage.used_at)))
+        for digest in digests:
+            lock = self._writers.setdefault(digest, asyncio.Lock())
+            # Whoever holds it is about to use the image. Who comes after us finds no file and fetches it.
+            if not lock.locked():
+                async with lock:
+                    if await self._evict(digest):
+                        return True
+        return False
+
+    async def _evict(self, digest: str) -> bool:
+        """Unless a server has been given the image meanwhile. A row whose file is gone is no harm, if the
+        commit fails.
+        """
+        async with self._sessions.begin() as session:
+            row = await session.get(CachedImage, (self._host, digest), with_for_update=True)
+            unpinned = await session.scalar(_unpinned(self._host).where(CachedImage.digest == digest))
+            if row is None or unpinned is None:
+                return False
+            path = self._directory / _name_of(digest, row.disk_format)
+            await in_thread(path.unlink, missing_ok=True)
+            await session.delete(row)
+        log.info("%s is evicted", path.name)
+        return True
 
     async def _obtain(self, wanted: _Wanted, listeners: list[Progress]) -> CachedBase:
         path = self._directory / _name_of(wanted.digest, wanted.disk_format)
@@ -141,6 +188,20 @@ class ImageCache:
                     index_elements=["host", "digest"], set_={**facts, "used_at": func.now()}
                 )
             )
+
+
+def _pins(host: str) -> Select[str, str]:
+    """Digest and disk_format of every image that a server of the host has or is to have."""
+    return (
+        select(Generation.digest, Generation.disk_format)
+        .join(Server, Server.id == Generation.server_id)
+        .where(Server.host == host)
+    )
+
+
+def _unpinned(host: str) -> Select[str]:
+    pinned = _pins(host).where(Generation.digest == CachedImage.digest)
+    return select(CachedImage.digest).where(CachedImage.host == host, ~pinned.exists())
 
 
 def _name_of(digest: str, disk_format: str) -> str:

@@ -1,6 +1,7 @@
 """The steps of a resize that a rebuild does not have; the others are shared with it (`steps`)."""
 
 from functools import partial
+from pathlib import Path
 
 from renova.agent import disks, steps
 from renova.agent.files import in_thread
@@ -14,13 +15,24 @@ RESIZING = frozenset({TaskState.RESIZE_PREP, TaskState.RESIZE_FINISH})
 REVERTING = frozenset({TaskState.RESIZE_REVERTING})
 
 
+async def check_room(work: Work) -> None:
+    """The copy fits on the host's disk. Asked before the guest is stopped."""
+    new = await work.generation(work.action.detail["to"])
+    await steps.ensure_room(work, new, await in_thread(disks.bytes_of, _source(work)))
+
+
 async def copy_disks(work: Work) -> None:
     """The new generation's disk: a copy of the old one, grown to the flavor. Its guest must not write
     meanwhile.
     """
     await steps.stop_old(work)
-    source = disks.root_path(steps.server_directory(work), work.action.detail["from"])
-    await steps.ensure_disks(work, work.action.detail["to"], partial(disks.copy_overlay, source))
+    source = _source(work)
+    size = await in_thread(disks.bytes_of, source)
+    await steps.ensure_disks(work, work.action.detail["to"], partial(disks.copy_overlay, source), size)
+
+
+def _source(work: Work) -> Path:
+    return disks.root_path(steps.server_directory(work), work.action.detail["from"])
 
 
 async def swap(work: Work) -> None:

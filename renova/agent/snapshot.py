@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 
 from renova.agent import disks, steps
@@ -10,6 +11,7 @@ from renova.agent.work import Interrupted, StepFailed, Work
 from renova.clients.glance import Image
 from renova.compute import snapshots
 from renova.compute.states import TaskState
+from renova.db.tables import Generation
 from renova.errors import RenovaError
 
 log = logging.getLogger(__name__)
@@ -24,13 +26,21 @@ async def copy_disk(work: Work) -> None:
     if path.exists():
         return
     generation = await work.generation(await steps.current_generation(work))
+    root = disks.root_path(steps.server_directory(work), generation.number)
+    size = await in_thread(disks.bytes_of, root)
+    if generation.disk_format == "qcow2":
+        size += generation.size  # What a raw image holds may be nothing but zeros, which are not copied.
+    await work.tools.space.ensure(size)
+    await work.tools.space.with_room(size, partial(_copy, work, generation, root, path))
+
+
+async def _copy(work: Work, generation: Generation, root: Path, path: Path) -> None:
     machine = work.tools.hypervisor.get(work.action.server_id)
     with part_of(path, "the copy of the root disk") as part:
         # What an agent that was killed left there may still be written to.
         part.unlink(missing_ok=True)
         if machine is None:
             base = await steps.ensure_base(work, generation)
-            root = disks.root_path(steps.server_directory(work), generation.number)
             await work.unless_interrupted(disks.flatten(root, part, base))
         else:
             await disks.make_flat(part, generation.virtual_size or 0)

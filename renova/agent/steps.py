@@ -7,6 +7,7 @@ A step never trusts that another has run: the one that needs a stopped guest sto
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import update
@@ -52,15 +53,15 @@ async def ensure_base(work: Work, generation: Generation) -> CachedBase:
 
     showing = asyncio.create_task(show())
     try:
-        return await work.unless_interrupted(
-            work.tools.images.ensure(
-                generation.image_id,
-                generation.digest,
-                generation.disk_format,
-                generation.size,
-                progress=progress,
-            )
+        ensure = partial(
+            work.tools.images.ensure,
+            generation.image_id,
+            generation.digest,
+            generation.disk_format,
+            generation.size,
+            progress=progress,
         )
+        return await work.unless_interrupted(work.tools.space.with_room(generation.size, ensure))
     finally:
         showing.cancel()
         # A database that is away is noticed by the step itself.
@@ -69,8 +70,22 @@ async def ensure_base(work: Work, generation: Generation) -> CachedBase:
             work.note(f"{fetched} bytes were fetched")
 
 
-async def ensure_disks(work: Work, number: int, make_root: MakeRoot = disks.make_overlay) -> None:
-    """Root overlay and config drive of a generation are whole on disk, and a mark in the database says so."""
+async def ensure_room(work: Work, generation: Generation, root_size: int = disks.EMPTY_SIZE) -> None:
+    """What a generation still to be made surely takes fits on the host's disk: bytes of the image that are
+    not here, `root_size` of its root disk's file, a config drive. Raises DiskFull.
+    """
+    if generation.prepared_at is None:
+        missing = await work.tools.images.missing(generation.digest, generation.disk_format, generation.size)
+        await work.tools.space.ensure(missing + root_size + config_drive.MAX_SIZE)
+
+
+async def ensure_disks(
+    work: Work, number: int, make_root: MakeRoot = disks.make_overlay, root_size: int = disks.EMPTY_SIZE
+) -> None:
+    """Root overlay and config drive of a generation are whole on disk, and a mark in the database says so.
+
+    `make_root` writes about `root_size` bytes.
+    """
     generation = await work.generation(number)
     server = await work.server()
     base = await ensure_base(work, generation)
@@ -81,8 +96,10 @@ async def ensure_disks(work: Work, number: int, make_root: MakeRoot = disks.make
             return
         raise StepFailed("the prepared disk is damaged or gone")
     size = max(server.flavor["disk"] * GIB, base.virtual_size)
-    await make_root(root, base, size)
-    await in_thread(config_drive.build, drive, drive_of(server, generation))
+    room = work.tools.space.with_room
+    await room(root_size, partial(make_root, root, base, size))
+    content = drive_of(server, generation)
+    await room(config_drive.MAX_SIZE, partial(in_thread, config_drive.build, drive, content))
     async with work.tools.sessions.begin() as session:
         await session.execute(
             update(Generation)
@@ -176,7 +193,9 @@ def _runs(work: Work) -> bool:
 
 
 async def fetch_image(work: Work) -> None:
-    await ensure_base(work, await work.generation(work.action.detail["to"]))
+    generation = await work.generation(work.action.detail["to"])
+    await ensure_room(work, generation)
+    await ensure_base(work, generation)
     await work.progress(FETCHED)
 
 
@@ -197,7 +216,7 @@ async def check_kept_disks(work: Work) -> None:
         raise StepFailed("the kept disk is damaged or gone")
     size = server.flavor["disk"] * GIB
     if size > (generation.virtual_size or 0) and _changes_system(work):
-        await disks.grow(root, base, size)
+        await work.tools.space.with_room(disks.EMPTY_SIZE, partial(disks.grow, root, base, size))
         async with work.tools.sessions.begin() as session:
             await write(session, server.id, number, {"virtual_size": size})
         work.note(f"the disk was grown to {size} bytes")
@@ -283,7 +302,9 @@ async def current_generation(work: Work) -> int:
 
 
 async def make_disks(work: Work) -> None:
-    await ensure_disks(work, await current_generation(work))
+    number = await current_generation(work)
+    await ensure_room(work, await work.generation(number))
+    await ensure_disks(work, number)
 
 
 async def start(work: Work) -> None:

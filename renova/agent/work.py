@@ -11,6 +11,7 @@ from sqlalchemy.orm import selectinload
 
 from renova.agent.images import ImageCache
 from renova.agent.qemu.face import Hypervisor
+from renova.agent.space import Space
 from renova.clients.glance import Glance
 from renova.compute.generations import get_generation
 from renova.db.session import Sessions
@@ -36,6 +37,7 @@ class Tools:
     hypervisor: Hypervisor
     images: ImageCache
     glance: Glance
+    space: Space
 
 
 @dataclass

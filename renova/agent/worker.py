@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import logging
 import platform
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -32,6 +33,8 @@ from renova.agent.images import ImageCache
 from renova.agent.operations import operation_of
 from renova.agent.qemu.face import POWERED_OFF, Machine
 from renova.agent.qemu.hypervisor import QemuHypervisor
+from renova.agent.relief import LOOK_AGAIN, Relief
+from renova.agent.space import Space
 from renova.agent.work import Interrupted, Tools, Work
 from renova.clients.glance import Glance
 from renova.clients.keystone import Identity
@@ -46,6 +49,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 # Seconds between two sweeps for open actions, two reports, and two tries while the database is away.
 SWEEP, REPORT, AWAY = 30, 10, 2
+# Seconds after which an outage that goes on is told of again: a log may lie on the disk that is full.
+SAY_AGAIN = 60.0
 
 
 class AgentRuns(RenovaError):
@@ -138,7 +143,7 @@ class Worker:
 
     async def drop_expired(self) -> None:
         """Free the disks that are not kept for an undo any more."""
-        await previous.drop_expired(self._tools)
+        await previous.drop_expired(self._tools.conf, self._tools.sessions)
 
     # --- guests that end by themselves
 
@@ -248,7 +253,9 @@ async def run(conf: cfg.ConfigOpts) -> None:
             images = ImageCache(state_path / "images", conf.host, sessions, glance)
             hypervisor = QemuHypervisor(conf)
             stack.push_async_callback(hypervisor.close)
-            worker = Worker(Tools(conf, sessions, hypervisor, images, glance))
+            space = Space(conf, (partial(previous.drop_expired, conf, sessions), images.evict))
+            relief = Relief(conf.host, sessions, hypervisor, space)
+            worker = Worker(Tools(conf, sessions, hypervisor, images, glance, space))
             stack.push_async_callback(worker.close)
             app = jobs.make_app(conf.database.connection)
             app.task(name=jobs.RUN_ACTION)(worker.wake_up)
@@ -264,6 +271,7 @@ async def run(conf: cfg.ConfigOpts) -> None:
                 group.create_task(_every(REPORT, worker.report))
                 group.create_task(_every(SWEEP, worker.sweep))
                 group.create_task(_every(SWEEP, worker.drop_expired))
+                group.create_task(_every(LOOK_AGAIN, relief.look))
                 group.create_task(_listen(app, conf.host))
 
 
@@ -275,12 +283,15 @@ async def _every(seconds: float, deed: Callable[[], Awaitable[object]]) -> None:
 
 
 async def _patiently(deed: Callable[[], Awaitable[T]]) -> T:
-    """Do it, once more from its beginning whenever the database is away."""
+    """Do it, once more from its beginning whenever the database is away, or its disk is full."""
+    said = -SAY_AGAIN
     while True:
         try:
             return await deed()
         except (OperationalError, InterfaceError) as error:
-            log.warning("The database is away: %s", error)
+            if time.monotonic() >= said + SAY_AGAIN:
+                said = time.monotonic()
+                log.warning("The database is away: %s", error.orig)
         await asyncio.sleep(AWAY)
 
 

@@ -4,12 +4,12 @@ from collections.abc import Collection
 from typing import Any
 
 import procrastinate
-from sqlalchemy import case, delete, func, or_, update
+from sqlalchemy import case, delete, func, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute import actions, transitions
 from renova.compute.caller import Caller
-from renova.compute.states import TRANSITIONS, PowerState, TaskState, VmState
+from renova.compute.states import ON, TRANSITIONS, PowerState, TaskState, VmState
 from renova.db.tables import Action, Generation, Port, Server
 
 
@@ -120,7 +120,7 @@ async def note_end(session: AsyncSession, server_id: str, reason: str, *, crashe
         update(Server)
         .where(
             Server.id == server_id,
-            or_(Server.vm_state == VmState.ACTIVE, resized & (Server.power_state == PowerState.RUNNING)),
+            or_(Server.vm_state == VmState.ACTIVE, resized & Server.power_state.in_(ON)),
             Server.task_state.is_(None),
         )
         .values(
@@ -128,4 +128,36 @@ async def note_end(session: AsyncSession, server_id: str, reason: str, *, crashe
             updated_at=func.now(),
             **values,
         )
+    )
+
+
+async def paused_servers(session: AsyncSession, host: str) -> list[str]:
+    """Ids of the servers whose rows say that their guests are stopped in the middle."""
+    rows = await session.scalars(
+        select(Server.id).where(Server.host == host, Server.power_state == PowerState.PAUSED)
+    )
+    return list(rows)
+
+
+async def note_stall(session: AsyncSession, server_id: str, reason: str) -> bool:
+    """The guest stands still since its host can't write for it: the server is ACTIVE and paused, and `fault`
+    says why. Where a task is under way, its action decides what is said of the server.
+
+    False where that is said already, or is not to be.
+    """
+    noted = await session.scalar(
+        update(Server)
+        .where(Server.id == server_id, Server.task_state.is_(None), Server.power_state == PowerState.RUNNING)
+        .values(power_state=PowerState.PAUSED, fault=actions.fault_of(reason), updated_at=func.now())
+        .returning(Server.id)
+    )
+    return noted is not None
+
+
+async def note_going_on(session: AsyncSession, server_id: str) -> None:
+    """The guest runs again, and nothing is to be said of the stall any more."""
+    await session.execute(
+        update(Server)
+        .where(Server.id == server_id, Server.task_state.is_(None), Server.power_state == PowerState.PAUSED)
+        .values(power_state=PowerState.RUNNING, fault=null(), updated_at=func.now())
     )

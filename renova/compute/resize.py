@@ -16,7 +16,7 @@ from renova.compute import actions, flavors, generations, quotas, transitions
 from renova.compute.caller import Caller
 from renova.compute.create import flavor_of
 from renova.compute.quotas import Limits
-from renova.compute.states import TRANSITIONS, PowerState, TaskState, VmState
+from renova.compute.states import ON, TRANSITIONS, PowerState, TaskState, VmState
 from renova.db.tables import Action, Flavor, Server
 from renova.errors import Invalid
 
@@ -183,7 +183,7 @@ async def commit_revert(session: AsyncSession, action: Action, tasks: Collection
 
 async def commit_confirm(session: AsyncSession, action: Action, tasks: Collection[TaskState]) -> bool:
     """The new flavor is the server's. A guest that ended meanwhile leaves it SHUTOFF, as in Nova."""
-    runs = Server.power_state == PowerState.RUNNING
+    runs = Server.power_state.in_(ON)
     return await transitions.end(
         session,
         action.server_id,

@@ -43,6 +43,9 @@ class PowerState(IntEnum):
     CRASHED = 6
 
 
+# A guest that stands still is on, too.
+ON = (PowerState.RUNNING, PowerState.PAUSED)
+
 _REBUILD = {TaskState.REBUILDING: "REBUILD", TaskState.REBUILD_SPAWNING: "REBUILD"}
 _RESIZE = {TaskState.RESIZE_PREP: "RESIZE", TaskState.RESIZE_FINISH: "RESIZE"}
 

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,8 +16,10 @@ from renova import conf as options
 from renova.agent import operations
 from renova.agent.engine import Deed, Operation
 from renova.agent.images import ImageCache
+from renova.agent.previous import drop_expired
 from renova.agent.qemu.fake import Behaviour, FakeHypervisor, FakeMachine
 from renova.agent.qemu.spec import MachineSpec
+from renova.agent.space import Space
 from renova.agent.work import Tools, Work
 from renova.agent.worker import Worker
 from renova.clients.glance import Image
@@ -51,6 +54,7 @@ class World:
         for name, value in {"host": "host1", "state_path": str(home), "run_path": str(home)}.items():
             self.conf.set_override(name, value)
         self.conf.set_override("settle", 0, "rebuild")
+        self.conf.set_override("reserve_mb", 0, "agent")
         self.conf.set_override("shutdown_timeout", 1, "compute")
         self.images = home / "images"
         self.server_id = ""
@@ -64,7 +68,9 @@ class World:
         """An agent that has just started."""
         cache = ImageCache(self.images, "host1", self.sessions, self.glance.client)
         await cache.clean()
-        worker = Worker(Tools(self.conf, self.sessions, self.hypervisor, cache, self.glance.client))
+        space = Space(self.conf, (partial(drop_expired, self.conf, self.sessions), cache.evict))
+        tools = Tools(self.conf, self.sessions, self.hypervisor, cache, self.glance.client, space)
+        worker = Worker(tools)
         self.hypervisor.on_end = worker.guest_ended
         return worker
 

@@ -29,12 +29,12 @@ class Client:
     def act(self, server_id: str, name: str, body: Any = None) -> httpx.Response:
         return self.call("POST", f"/servers/{server_id}/action", {name: body})
 
-    def image(self, marker: str, then: Then, data: bytes | None = None) -> str:
+    def image(self, marker: str, then: Then, data: bytes | None = None, **properties: str) -> str:
         """A guest that says `marker`, or whatever `data` is, as a qcow2 image in Glance."""
         if data is None:
             file = write_image(self.directory / f"{uuid4()}.qcow2", marker, then, disk_format="qcow2")
             data = file.read_bytes()
-        record = {"name": marker, "disk_format": "qcow2", "container_format": "bare"}
+        record = {"name": marker, "disk_format": "qcow2", "container_format": "bare", **properties}
         made = self.http.post(f"{self.cloud.image_url}/v2/images", json=record).raise_for_status()
         image_id: str = made.json()["id"]
         self.images.append(image_id)

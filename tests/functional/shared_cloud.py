@@ -26,8 +26,11 @@ LOCAL = {
     "renova": """\
 [compute]
 shutdown_timeout = 5
+[agent]
+reserve_mb = 64
 [rebuild]
 settle = 2
+agent_timeout = 30
 [quota]
 instances = 100
 cores = 200
@@ -120,9 +123,14 @@ def _start(home: Path) -> subprocess.Popen[str]:
 
 
 def _stop(home: Path, process: subprocess.Popen[str]) -> None:
-    subprocess.run([*RENOVA, "down", "--state", str(home / "state")], check=False, capture_output=True)
-    process.wait(PATIENCE)
+    stop(home / "state", process)
     shutil.rmtree(home)
+
+
+def stop(state: Path, process: subprocess.Popen[str]) -> None:
+    """`renova down`, which ends the virtual machines too."""
+    subprocess.run([*RENOVA, "down", "--state", str(state)], check=False, capture_output=True)
+    process.wait(PATIENCE)
 
 
 RENOVA = (sys.executable, "-m", "renova.cli")

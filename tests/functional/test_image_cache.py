@@ -7,13 +7,14 @@ import os
 import stat
 from collections.abc import Coroutine
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from renova.agent.images import CachedBase, ImageCache, Progress
 from renova.db.session import Sessions
-from renova.db.tables import CachedImage
+from renova.db.tables import CachedImage, Generation, Server
 from renova.errors import DiskFull, ImageNotFound, ImageUnusable, Unavailable
 from tests import sample_images
 from tests.fake_glance import FakeGlance
@@ -52,6 +53,33 @@ class Host:
     async def rows(self) -> list[CachedImage]:
         async with self.sessions() as session:
             return list(await session.scalars(select(CachedImage)))
+
+    async def pin(self, image_id: str, on: str = "host1") -> None:
+        """A server of this host is given the image."""
+        record = self.glance.records[image_id]
+        system = {"name": "web", "hostname": "web", "image_id": image_id}
+        server = Server(
+            id=str(uuid4()),
+            project_id="p",
+            user_id="u",
+            vm_state="building",
+            host=on,
+            flavor={},
+            reservation_id="r",
+            **system,
+        )
+        generation = Generation(
+            server_id=server.id,
+            number=1,
+            digest=f"sha512:{record['os_hash_value']}",
+            disk_format=record["disk_format"],
+            size=record["size"],
+            **system,
+        )
+        async with self.sessions.begin() as session:
+            session.add(server)
+            await session.flush()
+            session.add(generation)
 
 
 @pytest.fixture
@@ -225,6 +253,84 @@ async def test_a_new_agent_removes_what_was_half_fetched_and_rows_without_a_file
     assert host.files() == [kept.path.name]
     assert [row.disk_format for row in await host.rows()] == ["raw"]
     assert (await host.ensure("lost")).path.exists()
+
+
+async def test_only_what_no_server_has_is_evicted_and_the_one_used_longest_ago_first(host: Host) -> None:
+    for name in ("pinned", "older", "newer"):
+        host.glance.add(name, sample_images.raw() + name.encode(), "raw")
+    paths = {name: (await host.ensure(name)).path for name in ("older", "pinned", "newer")}
+    await host.pin("pinned")
+    for gone in ("older", "newer"):
+        assert await host.cache.evict()
+        del paths[gone]
+        assert host.files() == sorted(path.name for path in paths.values())
+        assert len(await host.rows()) == len(paths)
+    assert not await host.cache.evict()
+    assert (await host.ensure("older")).path.exists()
+
+
+async def test_what_a_server_of_another_host_has_may_be_evicted_here(host: Host) -> None:
+    host.glance.add("img", sample_images.raw(), "raw")
+    await host.ensure("img")
+    await host.pin("img", on="host2")
+    assert await host.cache.evict()
+
+
+async def test_an_image_that_is_being_fetched_is_not_evicted(host: Host) -> None:
+    host.glance.add("img", sample_images.raw(2 * MIB), "raw")
+    (await host.ensure("img")).path.unlink()  # Its row stays.
+    host.glance.half_sent.clear()
+    host.glance.hold.clear()
+    fetching = asyncio.create_task(host.ensure("img"))
+    await host.glance.half_sent.wait()
+    assert not await host.cache.evict()
+    host.glance.hold.set()
+    assert (await fetching).path.exists()
+
+
+async def test_a_server_that_is_given_an_image_as_it_is_evicted_has_it(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever comes first: the pin is seen, or the image is fetched again."""
+    host.glance.add("img", sample_images.raw(), "raw")
+    await host.ensure("img")
+    unlink, evicted = Path.unlink, asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def pinned_meanwhile(path: Path, **how: bool) -> None:
+        if not evicted.is_set():
+            asyncio.run_coroutine_threadsafe(host.pin("img"), loop).result(10)
+            loop.call_soon_threadsafe(evicted.set)
+        unlink(path, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", pinned_meanwhile)
+        evicting = asyncio.create_task(host.cache.evict())
+        await evicted.wait()
+        base = await host.ensure("img")
+        assert await evicting
+    assert base.path.read_bytes() == sample_images.raw()
+    assert not await host.cache.evict()
+    assert len(await host.rows()) == 1
+
+
+async def test_an_eviction_whose_commit_was_lost_is_done_again(host: Host) -> None:
+    host.glance.add("img", sample_images.raw(), "raw")
+    (await host.ensure("img")).path.unlink()
+    assert await host.cache.evict()
+    assert await host.rows() == []
+
+
+async def test_a_new_agent_removes_files_that_nothing_tells_of(host: Host) -> None:
+    for name in ("pinned", "unknown"):
+        host.glance.add(name, sample_images.raw() + name.encode(), "raw")
+        await host.ensure(name)
+    await host.pin("pinned")
+    pinned = (await host.ensure("pinned")).path
+    async with host.sessions.begin() as session:
+        await session.execute(delete(CachedImage))
+    await host.another_agent().clean()
+    assert host.files() == [pinned.name]
 
 
 async def test_a_damaged_file_is_fetched_again(host: Host) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
@@ -19,10 +20,13 @@ from oslo_config import cfg
 
 from renova import conf as options
 from renova.agent.qemu import Machine, MachineSpec, NetworkCard
-from renova.agent.qemu.face import PANICKED, POWERED_OFF
+from renova.agent.qemu.face import NO_SPACE, PANICKED, POWERED_OFF
 from renova.agent.qemu.hypervisor import QemuHypervisor
-from renova.errors import RenovaError
+from renova.agent.verify import settles
+from renova.agent.work import StepFailed
+from renova.errors import DiskFull, RenovaError
 from tests.guest.boot_sector import Then, write_image
+from tests.small_disk import small_disk
 
 DEADLINE = 30.0
 MIB = 1024 * 1024
@@ -352,6 +356,27 @@ async def test_a_loop_of_resets_can_be_told_from_a_boot(
     assert steady.last_guest_reset == last
 
 
+async def test_an_empty_disk_is_found_out_at_any_settle_time_and_after_a_restart_of_the_agent(
+    hypervisor: QemuHypervisor, next_hypervisor: NextHypervisor, make_spec: MakeSpec
+) -> None:
+    spec = make_spec(disk_format="raw")
+    Path(spec.base).write_bytes(bytes(MIB))
+    steady, empty = await hypervisor.start(make_spec()), await hypervisor.start(spec)
+    judged = await asyncio.gather(
+        *(settles(machine, settle) for machine in (steady, empty) for settle in (2, 5)),
+        return_exceptions=True,
+    )
+    assert judged[:2] == [None, None]
+    for verdict in judged[2:]:
+        assert isinstance(verdict, StepFailed)
+    await hypervisor.close()
+
+    adopted = {machine.pid: machine for machine in await next_hypervisor().adopt()}
+    with pytest.raises(StepFailed, match="still resetting itself after 4 seconds"):
+        await settles(adopted[empty.pid], 2)
+    await settles(adopted[steady.pid], 2)
+
+
 async def test_reset_boots_the_guest_again(hypervisor: QemuHypervisor, make_spec: MakeSpec) -> None:
     machine = await hypervisor.start(make_spec())
     await until_said(hypervisor, machine, "marker")
@@ -468,6 +493,50 @@ async def test_the_disk_is_copied_while_the_guest_runs(
     with pytest.raises(RenovaError, match="Source and target image have different sizes"):
         await machine.copy_root(smaller)
     assert not machine.ended.done()
+
+
+async def test_a_guest_that_fills_the_disk_stands_still_and_loses_nothing(
+    hypervisor: QemuHypervisor, next_hypervisor: NextHypervisor, make_spec: MakeSpec, place: Path
+) -> None:
+    with small_disk(8) as disk:
+        # Its disk has 16 MiB, and all of them are written.
+        spec = make_spec(Then.FILL)
+        root = disk.path / "root.qcow2"
+        shutil.move(spec.root, root)
+        machine = await hypervisor.start(replace(spec, root=str(root)))
+        await until(lambda: machine.stalled)
+        assert machine.stalled == NO_SPACE
+        assert hypervisor.stalled() == [machine]
+        await machine.go_on()  # There is no room yet, so it stalls again.
+        await until(lambda: machine.stalled)
+        await hypervisor.close()
+
+        successor = next_hypervisor()
+        (adopted,) = await successor.adopt()
+        assert adopted.stalled == NO_SPACE
+        assert not adopted.ended.done()
+        assert "tick" not in await successor.console_output(spec.server_id, None)
+        await run_to_end("mount", "-o", "remount,size=64m", str(disk.path))
+        await adopted.go_on()
+        await until_said(successor, adopted, "tick 00000")
+        assert successor.stalled() == []
+        await adopted.quit()
+        await run_to_end("qemu-img", "check", "-q", str(root))
+
+
+async def test_a_copy_for_which_there_is_no_room_is_given_up(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec
+) -> None:
+    with small_disk(8) as disk:
+        machine = await hypervisor.start(make_spec(Then.FILL))
+        await until_said(hypervisor, machine, "tick 00000")
+        copy = disk.path / "copy"
+        await run_to_end("qemu-img", "create", "-q", "-f", "qcow2", str(copy), "16M")
+        with pytest.raises(DiskFull, match="No space left on device"):
+            await machine.copy_root(copy)
+        assert not machine.ended.done()
+        assert machine.stalled is None
+        await machine.quit()
 
 
 async def run_to_end(*command: str) -> None:

@@ -2,11 +2,13 @@
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import sample_images
 from tests.functional.cloud_client import Client
 from tests.guest.boot_sector import Then
 from tests.waiting import wait_until
@@ -98,19 +100,40 @@ def test_a_stopped_server_stays_stopped_and_starts_on_the_new_system(client: Cli
     client.wait_for_line(server_id, "new and awake")
 
 
-@pytest.mark.parametrize("does", [Then.POWER_OFF, Then.PANIC, Then.RESET], ids=lambda does: str(does.name))
-def test_a_new_system_that_does_not_live_gives_way_to_the_old_one(client: Client, does: Then) -> None:
+BAD: dict[str, Callable[[Client], str]] = {
+    "powers itself off": lambda client: client.image("new and ill", Then.POWER_OFF),
+    "panics": lambda client: client.image("new and ill", Then.PANIC),
+    "resets": lambda client: client.image("new and ill", Then.RESET),
+    # Nothing to boot from: the firmware tries again and again.
+    "is empty": lambda client: client.image("nothing", Then.HALT, sample_images.qcow2()),
+    "is empty, and an agent was promised": lambda client: client.image(
+        "nothing", Then.HALT, sample_images.qcow2(), hw_qemu_guest_agent="yes"
+    ),
+    "boots and stays mute": lambda client: client.image(
+        "new and mute", Then.COUNT, hw_qemu_guest_agent="yes"
+    ),
+}
+WHY = {
+    "powers itself off": "did not stay up: guest powered off",
+    "panics": "did not stay up: guest panicked",
+    "boots and stays mute": "guest agent did not answer within 30 seconds",
+}
+
+
+@pytest.mark.parametrize("flaw", BAD)
+def test_a_new_system_that_does_not_live_gives_way_to_the_old_one(client: Client, flaw: str) -> None:
     old_image = client.image("old and well", Then.COUNT)
     server_id = client.new(old_image)
     client.wait_for_line(server_id, "old and well")
-    rebuild(client, server_id, client.image("new and ill", does), name="other", metadata={"role": "db"})
+    rebuild(client, server_id, BAD[flaw](client), name="other", metadata={"role": "db"})
     client.wait(server_id, "ACTIVE")
     client.wait_for_line(server_id, "old and well")
     shown = client.show(server_id)
     assert (shown["image"]["id"], shown["name"], shown["metadata"]) == (old_image, "web", {})
     assert "verify_guest" in shown["fault"]["message"]
     action = last_action(client, server_id)
-    assert action["message"].startswith("Error: verify_guest: ")
+    assert action["message"].startswith("Error: verify_guest: the new system")
+    assert WHY.get(flaw, "was still resetting itself after 4 seconds") in action["message"]
     results = {event["event"]: event["result"] for event in action["events"]}
     assert (results["verify_guest"], results["undo_stop_guest"]) == ("Error", "Success")
     wait_until(

@@ -64,6 +64,23 @@ COUNT = bytes.fromhex(
     "EB D9"  # jmp wait
 )
 FLOOD = bytes.fromhex("BB 0B 7C FF E3")  # mov bx, the place of SAY_MARKER; jmp bx
+# Writes the whole disk behind the boot sector by the BIOS, 64 sectors at a time, out of the memory at 0x8000;
+# a write behind the end fails, and that is the end.
+FILL = bytes.fromhex(
+    "BE 00 06"  # mov si, 0x600, where the address packet is put together
+    "C7 04 10 00"  # its size: 16
+    "C7 44 02 40 00"  # sectors: 64
+    "C7 44 04 00 80"  # buffer: offset 0x8000
+    "C7 44 06 00 00"  # segment 0
+    "66 C7 44 08 40 00 00 00"  # first sector: 64
+    "66 C7 44 0C 00 00 00 00"  # its upper half
+    "B4 43 B0 00 B2 80"  # next: extended write to the first disk
+    "CD 13"  # int 0x13
+    "72 07"  # jc done
+    "66 83 44 08 40"  # add dword [first sector], 64
+    "EB EF"  # jmp next
+    "BE 90 7D BB 80 7C FF D3"  # done: print the counter
+)
 RESET = bytes.fromhex(
     "BA F9 0C"  # mov dx, 0xCF9, the reset control register
     "B0 06 EE"  # out dx, 6
@@ -118,6 +135,8 @@ class Then(Enum):
     """Says "tick 00001", "tick 00002", … once a second."""
     FLOOD = FLOOD
     """Says its marker for ever, as fast as it can."""
+    FILL = FILL
+    """Writes its whole disk, then says "tick 00000"."""
     RESET = RESET
     """Resets, hence says its marker for ever, some times a second."""
     POWER_OFF = POWER_OFF

@@ -92,6 +92,11 @@ def test_cards_have_the_same_place_with_and_without_a_config_drive() -> None:
     assert arguments("-device") == [*without, "virtio-blk-pci,id=config-disk,drive=config"]
 
 
+def test_a_write_that_fails_stops_the_guest() -> None:
+    (root,) = [device for device in arguments("-device") if "drive=root" in device]
+    assert root == "virtio-blk-pci,id=root-disk,drive=root,bootindex=0,werror=stop,rerror=report"
+
+
 def test_a_name_can_not_become_an_option() -> None:
     assert arguments("-name") == ["guest=web,,accel=kvm,debug-threads=on"]
 

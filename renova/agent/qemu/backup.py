@@ -4,19 +4,21 @@ Source: QEMU's QAPI reference, blockdev-backup and the commands on jobs.
 """
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from renova.agent.qemu.monitor import Monitor
-from renova.errors import RenovaError
+from renova.errors import DiskFull, RenovaError
 
 # The node that is copied to, and the job that does it.
 COPY = "snapshot"
 # Seconds between two questions how far the job is: QEMU tells of its end only by an event, which a restart of
 # the agent would miss.
 ASK_AGAIN = 0.1
+NO_SPACE = os.strerror(errno.ENOSPC)
 
 
 async def copy_root(
@@ -24,7 +26,7 @@ async def copy_root(
 ) -> None:
     """Copy the disk of the node "root", as it is at the moment inside `still()`, into an empty qcow2 file.
 
-    Raises RenovaError with QEMU's own sentence.
+    Raises RenovaError with QEMU's own sentence, DiskFull where the target's disk is.
     """
     await _give_up(monitor)
     descriptor = await asyncio.to_thread(os.open, target, os.O_RDWR)
@@ -43,7 +45,8 @@ async def copy_root(
             )
         error = await _end_of_job(monitor)
         if error is not None:
-            raise RenovaError(f"QEMU could not copy the disk: {error}")
+            said = f"QEMU could not copy the disk: {error}"
+            raise DiskFull(said) if NO_SPACE in error else RenovaError(said)
     finally:
         await _give_up(monitor)
         await monitor.execute("remove-fd", {"fdset-id": number})

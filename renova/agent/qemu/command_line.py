@@ -16,6 +16,10 @@ SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=de
 # KVM has the host's own processor; under TCG "max" is everything that QEMU can emulate.
 CPU = {"tcg": "max", "kvm": "host"}
 GUEST_AGENT_PORT = "guest-agent"
+ROOT_DISK = "root-disk"
+# A write that the host can't do stops the guest, which knows nothing of it, and is done once more by `cont`.
+# A read that fails will not succeed later: the guest is told, as by a disk of metal.
+ON_ERROR = "werror=stop,rerror=report"
 
 
 def command_line(program: str, accelerator: str, spec: MachineSpec, inherited: Inherited) -> list[str]:
@@ -86,7 +90,7 @@ def _root_disk(spec: MachineSpec, inherited: Inherited) -> list[str]:
             }
         ),
         *_node({"driver": "raw", "node-name": "root", "file": f"root-{generation}"}),
-        *("-device", "virtio-blk-pci,id=root-disk,drive=root,bootindex=0"),
+        *("-device", f"virtio-blk-pci,id={ROOT_DISK},drive=root,bootindex=0,{ON_ERROR}"),
     ]
 
 

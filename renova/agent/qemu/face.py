@@ -38,6 +38,19 @@ class Machine(Protocol):
         after the boot does. Not remembered across a restart of the agent.
         """
 
+    @property
+    def stalled(self) -> str | None:
+        """Why QEMU has stopped the guest in the middle of a write, in words for its owner.
+
+        None while it runs. The guest has lost nothing; `go_on` lets it try again.
+        """
+
+    async def go_on(self) -> None:
+        """Let a stalled guest run: its write is done once more, and may stall it again.
+
+        Raises RenovaError where QEMU can't.
+        """
+
     async def power_down(self, timeout: float) -> bool:
         """Ask the guest to power itself off: by its guest agent if that answers, then by ACPI.
 
@@ -57,7 +70,7 @@ class Machine(Protocol):
         """Copy the root disk as it is at one moment into an empty qcow2 file of its size. The guest runs on.
 
         A guest with an agent has its file systems frozen for that moment. A copy that an agent of this host
-        left under way is given up first. Raises RenovaError with QEMU's own sentence.
+        left under way is given up first. Raises DiskFull, or RenovaError with QEMU's own sentence.
         """
 
     async def agent_answers(self, timeout: float) -> bool:
@@ -67,6 +80,10 @@ class Machine(Protocol):
 # Reasons that something is decided by; any other is for people only.
 POWERED_OFF = "guest powered off"
 PANICKED = "guest panicked"
+
+# Reasons of a stall.
+NO_SPACE = "the host's disk is full"
+WRITE_FAILED = "the host's disk does not take what the server writes"
 
 EndCallback = Callable[[str, Machine, str], None]
 
@@ -90,6 +107,9 @@ class Hypervisor(Protocol):
 
         Raises RenovaError with QEMU's own last words where it does not start, and when the server runs.
         """
+
+    def stalled(self) -> list[Machine]:
+        """The machines whose guests QEMU has stopped because a write failed."""
 
     def get(self, server_id: str) -> Machine | None:
         """The server's machine, until `quit`: one that ended by itself is kept, to tell the reason."""

@@ -32,7 +32,9 @@ class Behaviour:
 
 
 class FakeMachine:
-    """See `renova.agent.qemu.face.Machine`. `end` is what a test calls to make something happen to it."""
+    """See `renova.agent.qemu.face.Machine`. A test calls `end`, or sets `stalled`, to make something happen
+    to it.
+    """
 
     def __init__(self, spec: MachineSpec, pid: int, behaviour: Behaviour) -> None:
         self.spec = spec
@@ -41,12 +43,16 @@ class FakeMachine:
         self.panicked = False
         self.end_wanted = False
         self.quitted = False
+        self.stalled: str | None = None
         self._behaviour = behaviour
         self._reset_at: float | None = None
 
     @property
     def last_guest_reset(self) -> float | None:
         return time.monotonic() if self._behaviour.resets else self._reset_at
+
+    async def go_on(self) -> None:
+        self.stalled = None
 
     async def power_down(self, timeout: float) -> bool:
         self.end_wanted = True
@@ -102,6 +108,11 @@ class FakeHypervisor:
         self._machines[spec.server_id] = machine
         self._consoles[spec.server_id] = behaviour.console
         return machine
+
+    def stalled(self) -> list[Machine]:
+        return [
+            machine for machine in self._machines.values() if machine.stalled and not machine.ended.done()
+        ]
 
     def get(self, server_id: str) -> FakeMachine | None:
         machine = self._machines.get(server_id)

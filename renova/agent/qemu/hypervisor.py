@@ -71,6 +71,11 @@ class QemuHypervisor:
         self._keep(machine)
         return machine
 
+    def stalled(self) -> list[Machine]:
+        return [
+            machine for machine in self._machines.values() if machine.stalled and not machine.ended.done()
+        ]
+
     def get(self, server_id: str) -> Machine | None:
         machine = self._machines.get(server_id)
         if machine and machine.end_wanted and machine.gone.done():

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from renova.agent.qemu.backup import copy_root
-from renova.agent.qemu.command_line import GUEST_AGENT_PORT
-from renova.agent.qemu.face import PANICKED, POWERED_OFF
+from renova.agent.qemu.command_line import GUEST_AGENT_PORT, ROOT_DISK
+from renova.agent.qemu.face import NO_SPACE, PANICKED, POWERED_OFF, WRITE_FAILED
 from renova.agent.qemu.guest_agent import GuestAgent
 from renova.agent.qemu.monitor import Event, Monitor
 from renova.agent.qemu.process import Process
@@ -40,6 +40,7 @@ class QemuMachine:
         self.end_wanted = False
         self.panicked = False
         self.last_guest_reset: float | None = None
+        self.stalled: str | None = None
         self.last_words = ""
         self._process = process
         self._directory = directory
@@ -65,7 +66,14 @@ class QemuMachine:
             self._end(POWERED_OFF)
         elif state == "guest-panicked":
             self._note_panic()
+        elif state == "io-error":
+            full = await self._disk_status() == "nospace"
+            self.stalled = NO_SPACE if full else WRITE_FAILED
         return state
+
+    async def go_on(self) -> None:
+        if self.stalled:
+            await self._monitor.execute("cont")
 
     async def power_down(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
@@ -115,6 +123,13 @@ class QemuMachine:
         await asyncio.gather(self.gone, return_exceptions=True)
         await self._monitor.close()
         self._process.let_go()
+
+    async def _disk_status(self) -> str | None:
+        """What QEMU remembers of the root disk's last error: "ok", "nospace" or "failed"."""
+        for disk in await self._monitor.execute("query-block"):
+            if f"/{ROOT_DISK}/" in disk.get("qdev", ""):
+                return str(disk.get("io-status"))
+        return None
 
     async def _ask_agent(self) -> None:
         """Return once the agent has answered a ping.
@@ -171,6 +186,10 @@ class QemuMachine:
                 self._note_panic()
             case {"event": "SHUTDOWN", "data": {"guest": True}}:
                 self._end(POWERED_OFF)
+            case {"event": "BLOCK_IO_ERROR", "data": {"action": "stop", **more}}:
+                self.stalled = NO_SPACE if more["nospace"] else WRITE_FAILED
+            case {"event": "RESUME"}:
+                self.stalled = None
             case {"event": "RESET", "data": {"guest": True}}:
                 self.last_guest_reset = time.monotonic()
             case {"event": "VSERPORT_CHANGE", "data": {"id": str(port), "open": True}} if (

@@ -1,0 +1,77 @@
+"""The free space of the file system that holds the state directory: how much there has to be, and what goes
+when there is too little.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from oslo_config import cfg
+
+from renova.agent.files import in_thread
+from renova.errors import DiskFull
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+MIB = 1024**2
+Reclaimer = Callable[[], Awaitable[bool]]
+"""Frees the next piece of its kind, and returns whether there was one."""
+
+
+class Space:
+    """Uses state_path and [agent] reserve_mb. Reclaimers are asked in their order: each until it has nothing
+    left or there is enough.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, reclaimers: tuple[Reclaimer, ...]) -> None:
+        self._directory = Path(conf.state_path)
+        self._reserve = conf.agent.reserve_mb * MIB
+        self._reclaimers = reclaimers
+        self._reclaiming = asyncio.Lock()
+
+    async def available(self) -> int:
+        """Bytes that an unprivileged process (QEMU is one) may still write."""
+        return await in_thread(_available, self._directory)
+
+    async def ensure(self, need: int) -> None:
+        """There are `need` bytes beyond the reserve, freed where they have to be. Raises DiskFull."""
+        if not await self.reclaim(self._reserve + need):
+            left = await self.available() // MIB
+            raise DiskFull(
+                f"The host's disk has {left} MiB left: too little for {_mib(need)} MiB "
+                f"and the {_mib(self._reserve)} MiB that are kept free."
+            )
+
+    async def with_room(self, need: int, write: Callable[[], Awaitable[T]]) -> T:
+        """Do what writes `need` bytes or so; where the disk fills up meanwhile, once more after room was
+        made. Raises DiskFull.
+
+        `write` leaves no unfinished file when it fails: that is the first space to be had again.
+        """
+        try:
+            return await write()
+        except DiskFull as error:
+            log.warning("%s Making room.", error)
+        await self.reclaim(self._reserve + need)
+        return await write()
+
+    async def reclaim(self, wanted: int) -> bool:
+        """Free until `wanted` bytes are available; whether they are."""
+        async with self._reclaiming:
+            for reclaimer in self._reclaimers:
+                while await self.available() < wanted and await reclaimer():
+                    pass
+            return await self.available() >= wanted
+
+
+def _available(directory: Path) -> int:
+    figures = os.statvfs(directory)
+    return figures.f_bavail * figures.f_frsize
+
+
+def _mib(size: int) -> int:
+    """Rounded up."""
+    return -(-size // MIB)
