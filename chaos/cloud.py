@@ -26,7 +26,7 @@ RENOVA_CONF = """\
 state_path = {compute}
 [compute]
 shutdown_timeout = 1
-concurrency = 64
+concurrency = 40
 [rebuild]
 settle = 1
 [agent]
@@ -121,9 +121,7 @@ class ChaosCloud:
         return killed
 
     def kill_postgres(self) -> str:
-        killed = self._kill("PostgreSQL", processes.tree(self._pid("postgres")))
-        self.query("SELECT 1")
-        return killed
+        return self._kill("PostgreSQL", processes.tree(self._pid("postgres")))
 
     def kill_everything(self) -> str:
         """The supervisor first, so that it starts nothing again; then all that it started, and QEMU."""

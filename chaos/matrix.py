@@ -3,8 +3,8 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,12 +20,13 @@ from chaos.cells import (
 )
 from chaos.cloud import ChaosCloud
 from chaos.orders import BEFORE, ERROR
-from chaos.servers import Guest, Owner
+from chaos.servers import End, Guest, Owner
 from tests.waiting import wait_until
 
-BATCH = 14
+BATCH = 36
 # What an order may take until it is reached: a fetch, a shutdown, a boot, on a slow machine.
 REACHED = 60.0
+FETCHES = "fetch_image"
 
 
 @dataclass
@@ -45,42 +46,39 @@ class Outcome:
 
 
 def batches(cells: list[Cell]) -> Iterator[list[Cell]]:
-    """Cells of one operation and one fault, at most BATCH at once."""
+    """Cells of one operation that may happen at once, at most BATCH."""
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
-        groups.setdefault((cell.operation, cell.fault), []).append(cell)
+        groups.setdefault((cell.operation, "" if cell.fault in LOCAL else cell.fault), []).append(cell)
     for group in groups.values():
         for first in range(0, len(group), BATCH):
             yield group[first : first + BATCH]
 
 
 def run_batch(owner: Owner, cells: list[Cell]) -> list[Outcome]:
-    """Every cell on a server of its own, all with the same fault."""
+    """Every cell on a server of its own; one blow for all where it is one that hits all."""
+    orders = owner.cloud.orders
     guests = _guests(owner, cells)
     outcomes = [Outcome(str(cell)) for cell in cells]
-    orders = [_order(owner.cloud, guest, cell) for guest, cell in zip(guests, cells, strict=True)]
+    names = [_order(owner.cloud, guest, cell) for guest, cell in zip(guests, cells, strict=True)]
+    system = owner.image()
     for guest, cell in zip(guests, cells, strict=True):
-        owner.ask(guest, cell.operation)
-    begun = time.monotonic()
-    _await_orders(owner.cloud, orders)
-    for order, outcome in zip(orders, outcomes, strict=True):
-        if owner.cloud.orders.was_taken(order):
-            outcome.fired = owner.cloud.orders.noted(order)
+        # One that is fetched is there for the others too, who are not about fetching.
+        owner.ask(guest, cell.operation, None if cell.deed == FETCHES else system)
+    with suppress(AssertionError):  # What was not taken is reported with its cell.
+        wait_until(lambda: all(map(orders.was_taken, names)), "every order is taken", REACHED)
+    taken = [orders.was_taken(name) for name in names]
     if cells[0].fault in LOCAL:
-        _await_ends(owner, guests, outcomes, begun)
+        ends = owner.await_ends(guests)
     else:
-        begun = time.monotonic()
-        _strike(owner, cells[0].fault, orders, guests, outcomes)
-        _await_ends(owner, guests, outcomes, begun)
-    for order, outcome in zip(orders, outcomes, strict=True):
-        if not outcome.fired:
-            owner.cloud.orders.withdraw(order)
+        ends, what = _strike(owner, cells[0].fault, names, guests)
+    for outcome, name, was_taken in zip(outcomes, names, taken, strict=True):
+        if was_taken:
+            outcome.fired = orders.noted(name) if cells[0].fault in LOCAL else what
+        else:
+            orders.withdraw(name)
             outcome.complain("not fired", "the moment of the fault never came")
-        elif cells[0].fault in LOCAL:
-            outcome.fired = owner.cloud.orders.noted(order)
-    for guest, outcome in zip(guests, outcomes, strict=True):
-        outcome.revived = owner.revive(guest)
-    judge(owner, guests, outcomes)
+    settle(owner, guests, outcomes, ends)
     return outcomes
 
 
@@ -91,11 +89,10 @@ def _guests(owner: Owner, cells: list[Cell]) -> list[Guest]:
     guests = owner.guests[: len(cells)]
     if cells[0].operation != "rebuild":
         fresh = [guest for guest in guests if guest.previous is None]
+        system = owner.image()
         for guest in fresh:
-            owner.ask(guest, "rebuild")
-        for guest in fresh:
-            assert owner.wait(guest) is not None
-            guest.now, guest.previous = guest.wanted, guest.now
+            owner.ask(guest, "rebuild", system)
+        settle(owner, fresh, [Outcome("") for _ in fresh], owner.await_ends(fresh))
     return guests
 
 
@@ -105,54 +102,37 @@ def _order(cloud: ChaosCloud, guest: Guest, cell: Cell) -> str:
     return cloud.orders.give(guest.id, cell.deed, cell.moment, cell.order)
 
 
-def _await_orders(cloud: ChaosCloud, orders: list[str]) -> None:
-    try:
-        wait_until(lambda: all(map(cloud.orders.was_taken, orders)), "every order is taken", REACHED)
-    except AssertionError:
-        return  # What was not taken is reported with its cell.
-
-
-def _strike(
-    owner: Owner, fault: str, orders: list[str], guests: list[Guest], outcomes: list[Outcome]
-) -> None:
-    """What happens to all that stand at their moments, at once."""
+def _strike(owner: Owner, fault: str, names: list[str], guests: list[Guest]) -> tuple[dict[str, End], str]:
+    """What happens to all that stand at their moments. Returns how their actions ended, and what it was."""
     cloud = owner.cloud
+    if fault == FULL_DISK:
+        with cloud.full_disk() as what:
+            for name in names:
+                cloud.orders.let_go(name)
+            # The disk stays full until the last has ended on it.
+            return owner.await_ends(guests), what
     strike = {
         KILL_AGENT: cloud.kill_agent,
         KILL_POSTGRES: cloud.kill_postgres,
         KILL_EVERYTHING: cloud.kill_everything,
         REBOOT: cloud.reboot,
     }
-    if fault == FULL_DISK:
-        with cloud.full_disk() as what:
-            for order in orders:
-                cloud.orders.let_go(order)
-            # The disk stays full until the last has ended on it.
-            for guest in guests:
-                owner.wait(guest)
-    else:
-        what = strike[fault]()
-        for order in orders:
-            cloud.orders.let_go(order)
-    for outcome in outcomes:
-        outcome.fired = what if outcome.fired else ""
+    what = strike[fault]()
+    for name in names:
+        cloud.orders.let_go(name)
+    return owner.await_ends(guests), what
 
 
-def _await_ends(owner: Owner, guests: list[Guest], outcomes: list[Outcome], begun: float) -> None:
-    open_ones = dict(enumerate(guests))
-    deadline = time.monotonic() + 120
-    while open_ones and time.monotonic() < deadline:
-        for number, guest in list(open_ones.items()):
-            action = owner.wait(guest, 0.1)
-            if action is not None:
-                outcomes[number].seconds = time.monotonic() - begun
-                outcomes[number].result = action["message"] or "Success"
-                del open_ones[number]
-    for number in open_ones:
-        outcomes[number].result = "not ended"
+def settle(owner: Owner, guests: list[Guest], outcomes: list[Outcome], ends: dict[str, End]) -> None:
+    """The owner puts right what is an owner's to put right; then the checker has the word."""
+    revived = owner.revive(guests)
+    for guest, outcome in zip(guests, outcomes, strict=True):
+        end = ends.get(guest.id, End("not ended", 0))
+        outcome.result, outcome.seconds, outcome.revived = end.result, end.seconds, revived[guest.id]
+    _judge(owner, guests, outcomes)
 
 
-def judge(owner: Owner, guests: list[Guest], outcomes: list[Outcome]) -> None:
+def _judge(owner: Owner, guests: list[Guest], outcomes: list[Outcome]) -> None:
     """Have the checker look at everything, and hang its complaints on the cases that they are about; on the
     first, what is about no server of these.
     """
@@ -169,9 +149,11 @@ def judge(owner: Owner, guests: list[Guest], outcomes: list[Outcome]) -> None:
         by_id[guest.id].system = {guest.wanted: "new OS", guest.now: "old OS"}.get(said, "no OS")
         if said == guest.wanted:
             guest.now, guest.previous = guest.wanted, guest.now
+        guest.wanted = guest.request_id = ""
         if by_id[guest.id].complaints:
             owner.abandon(guest)
-    outcomes[0].complaints += rest
+    if outcomes:
+        outcomes[0].complaints += rest
 
 
 def checker(owner: Owner) -> dict[str, Any]:

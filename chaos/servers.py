@@ -1,8 +1,10 @@
 """The servers that things happen to, and their owner's view and deeds."""
 
 import itertools
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from chaos import processes
@@ -14,6 +16,18 @@ from tests.waiting import wait_until
 
 # What an operation may take, with the sweep of the agent every 30 s and a slow machine in it.
 PATIENCE = 120.0
+
+
+# An image's id, and what its system says.
+System = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class End:
+    """How an action ended, and how long that took, in seconds."""
+
+    result: str
+    seconds: float
 
 
 @dataclass
@@ -39,8 +53,8 @@ class Owner:
     def __post_init__(self) -> None:
         self.client = Client(Cloud(self.cloud.state), self.cloud.home)
 
-    def image(self, then: Then = Then.REPEAT) -> tuple[str, str]:
-        """A new system that says who it is, for ever: (image id, what it says)"""
+    def image(self, then: Then = Then.REPEAT) -> System:
+        """A new system that says who it is, for ever."""
         marker = f"this is system {next(self._numbers)}"
         return self.client.image(marker, then), marker
 
@@ -52,10 +66,10 @@ class Owner:
             self.guests.append(Guest(server_id, marker, f"{port['mac']} {port['address']}"))
         return self.guests[-count:]
 
-    def ask(self, guest: Guest, operation: str, then: Then = Then.REPEAT) -> None:
-        """Ask for a rebuild or for its undo."""
+    def ask(self, guest: Guest, operation: str, system: System | None = None) -> None:
+        """Ask for a rebuild, with a system of its own unless one is given, or for its undo."""
         if operation == "rebuild":
-            image_id, guest.wanted = self.image(then)
+            image_id, guest.wanted = system or self.image()
             body: dict[str, Any] | None = {"imageRef": image_id, "name": guest.wanted}
         else:
             assert guest.previous is not None
@@ -64,33 +78,48 @@ class Owner:
         answer.raise_for_status()
         guest.request_id = answer.headers["x-openstack-request-id"]
 
-    def wait(self, guest: Guest, seconds: float = PATIENCE) -> dict[str, Any] | None:
-        """The action's row once it has ended; None if it does not."""
-        statement = "SELECT * FROM actions WHERE server_id = %s AND request_id = %s"
-        found: list[dict[str, Any]] = []
+    def await_ends(self, guests: list[Guest], seconds: float = PATIENCE) -> dict[str, End]:
+        """What became of the actions that were asked for last, by server. One that does not end is not in
+        it.
+        """
+        begun = time.monotonic()
+        ends: dict[str, End] = {}
+        wanted = [guest.request_id for guest in guests]
+        statement = (
+            "SELECT server_id, message FROM actions WHERE request_id = ANY(%s) AND finished_at IS NOT NULL"
+        )
 
         def ended() -> bool:
-            found[:] = self.cloud.query(statement, guest.id, guest.request_id)
-            return found[0]["finished_at"] is not None
+            for row in self.cloud.query(statement, wanted):
+                if row["server_id"] not in ends:
+                    end = End(row["message"] or "Success", time.monotonic() - begun)
+                    ends[row["server_id"]] = end
+            return len(ends) == len(guests)
 
-        try:
-            wait_until(ended, "the action has ended", seconds)
-        except AssertionError:
-            return None
-        return found[0]
+        with suppress(AssertionError):  # The checker says which has not ended.
+            wait_until(ended, "every action has ended", seconds)
+        return ends
 
-    def revive(self, guest: Guest) -> str:
-        """What an owner does for a server that is off or in ERROR, in words; "" where there is no need."""
-        with suppress(AssertionError):  # The checker will say so.
-            wait_until(lambda: self._is_at_rest(guest), "the status says what is so", 30)
-        status = self.client.show(guest.id)["status"]
-        if status not in ("SHUTOFF", "ERROR"):
-            return ""
-        name, body = ("os-start", None) if status == "SHUTOFF" else ("reboot", {"type": "HARD"})
-        self.client.act(guest.id, name, body).raise_for_status()
-        with suppress(AssertionError):
-            wait_until(lambda: self._is_at_rest(guest), "the server runs again", 30)
-        return f"{status}, {name}"
+    def revive(self, guests: list[Guest]) -> dict[str, str]:
+        """What an owner does for servers that are off or in ERROR, in words; "" where there is no need."""
+        done = {}
+        self._await_rest(guests)
+        for guest in guests:
+            status = self.client.show(guest.id)["status"]
+            name, body = {"SHUTOFF": ("os-start", None), "ERROR": ("reboot", {"type": "HARD"})}.get(
+                status, ("", None)
+            )
+            if name:
+                self.client.act(guest.id, name, body).raise_for_status()
+            done[guest.id] = f"{status}, {name}" if name else ""
+        self._await_rest([guest for guest in guests if done[guest.id]])
+        return done
+
+    def _await_rest(self, guests: list[Guest]) -> None:
+        """A guest that has just been killed is ACTIVE until its agent has noticed."""
+        for guest in guests:
+            with suppress(AssertionError):  # The checker says what is not so.
+                wait_until(partial(self._is_at_rest, guest), "its status says what is so", 30)
 
     def _is_at_rest(self, guest: Guest) -> bool:
         shown = self.client.show(guest.id)

@@ -5,7 +5,7 @@ import time
 
 from chaos import processes
 from chaos.cloud import ChaosCloud
-from chaos.matrix import Outcome, judge
+from chaos.matrix import Outcome, settle
 from chaos.servers import Guest, Owner
 from renova.agent.operations import OPERATIONS
 from tests.guest.boot_sector import Then
@@ -33,19 +33,11 @@ def _round(owner: Owner, numbers: random.Random, number: int) -> list[Outcome]:
     if (missing := SERVERS - len(owner.guests)) > 0:
         owner.create(missing)
     guests = numbers.sample(owner.guests, SERVERS)
-    asked = [(guest, _ask(owner, guest, numbers)) for guest in guests]
-    begun = time.monotonic()
+    outcomes = [Outcome(f"random {number}: {_ask(owner, guest, numbers)}") for guest in guests]
     blows = [_blow(owner.cloud, guests, numbers) for _ in range(numbers.randint(1, BLOWS))]
-    outcomes = []
-    for guest, what in asked:
-        outcome = Outcome(f"random {number}: {what}", ", ".join(blows))
-        action = owner.wait(guest)
-        outcome.seconds = time.monotonic() - begun
-        outcome.result = "not ended" if action is None else action["message"] or "Success"
-        outcomes.append(outcome)
-    for guest, outcome in zip(guests, outcomes, strict=True):
-        outcome.revived = owner.revive(guest)
-    judge(owner, guests, outcomes)
+    for outcome in outcomes:
+        outcome.fired = ", ".join(blows)
+    settle(owner, guests, outcomes, owner.await_ends(guests))
     return outcomes
 
 
@@ -54,7 +46,7 @@ def _ask(owner: Owner, guest: Guest, numbers: random.Random) -> str:
     if "undoRebuild" in OPERATIONS and guest.previous is not None:
         names.append("undoRebuild")
     name, then = numbers.choice(names), numbers.choice(SYSTEMS)
-    owner.ask(guest, name, then)
+    owner.ask(guest, name, owner.image(then) if name == "rebuild" else None)
     return f"rebuild, {then.name}" if name == "rebuild" else name
 
 
