@@ -84,7 +84,7 @@ def _host_left_overs(host: Host) -> Iterator[Complaint]:
 
 def _jobs(rows: Rows) -> Iterator[Complaint]:
     for job in rows.jobs:
-        yield Complaint(LEFT_OVER, "", f"a job of the queue: {job['id']} ({job['status']})")
+        yield Complaint(LEFT_OVER, "", f"a job of the queue: {job['task_name']} ({job['status']})")
 
 
 def _rows_of(server: Expected, rows: Rows) -> Iterator[Complaint]:
@@ -199,7 +199,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--state", type=Path, required=True, help="state_path of the agent")
     parser.add_argument("--run", type=Path, required=True, help="run_path of the agent")
-    parser.add_argument("--database", required=True, help="postgresql://…")
+    parser.add_argument("--database", required=True, help="postgresql://… or a conninfo of libpq")
     parser.add_argument("--patience", type=float, default=20, help="seconds until a complaint is one")
     options = parser.parse_args()
     expected = [Expected(**server) for server in json.load(sys.stdin)["servers"]]
@@ -209,6 +209,7 @@ def main() -> int:
         time.sleep(LOOK_AGAIN)
         host.look()
         with psycopg.connect(options.database) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             complaints = check(expected, host, Rows.read(connection))
         if not complaints or time.monotonic() > deadline:
             break

@@ -24,7 +24,6 @@ class Rows:
 
     @classmethod
     def read(cls, connection: "psycopg.Connection[Any]") -> Self:
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         cursor = connection.cursor(row_factory=dict_row)
 
         def rows(statement: str) -> list[Row]:
@@ -43,7 +42,7 @@ class Rows:
             actions=_by("server_id", rows("SELECT * FROM actions ORDER BY started_at")),
             events=_by("action_id", rows("SELECT * FROM events ORDER BY id")),
             ports=dict(ports),
-            jobs=rows("SELECT id, status::text FROM procrastinate_jobs"),
+            jobs=rows("SELECT task_name, status::text FROM procrastinate_jobs"),
         )
 
     def living(self) -> list[str]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from chaos.cells import (
@@ -88,7 +89,7 @@ def _guests(owner: Owner, cells: list[Cell]) -> list[Guest]:
         owner.create(missing)
     guests = owner.guests[: len(cells)]
     if cells[0].operation != "rebuild":
-        fresh = [guest for guest in guests if guest.previous is None]
+        fresh = [guest for guest in guests if owner.previous(guest) is None]
         system = owner.image()
         for guest in fresh:
             owner.ask(guest, "rebuild", system)
@@ -104,13 +105,13 @@ def _order(cloud: ChaosCloud, guest: Guest, cell: Cell) -> str:
 
 def _strike(owner: Owner, fault: str, names: list[str], guests: list[Guest]) -> tuple[dict[str, End], str]:
     """What happens to all that stand at their moments. Returns how their actions ended, and what it was."""
-    cloud = owner.cloud
+    cloud, now = owner.cloud, datetime.now(UTC)
     if fault == FULL_DISK:
         with cloud.full_disk() as what:
             for name in names:
                 cloud.orders.let_go(name)
             # The disk stays full until the last has ended on it.
-            return owner.await_ends(guests), what
+            return owner.await_ends(guests, since=now), what
     strike = {
         KILL_AGENT: cloud.kill_agent,
         KILL_POSTGRES: cloud.kill_postgres,
@@ -120,7 +121,7 @@ def _strike(owner: Owner, fault: str, names: list[str], guests: list[Guest]) -> 
     what = strike[fault]()
     for name in names:
         cloud.orders.let_go(name)
-    return owner.await_ends(guests), what
+    return owner.await_ends(guests, since=now), what
 
 
 def settle(owner: Owner, guests: list[Guest], outcomes: list[Outcome], ends: dict[str, End]) -> None:
@@ -148,7 +149,7 @@ def _judge(owner: Owner, guests: list[Guest], outcomes: list[Outcome]) -> None:
         said = verdict["speaks"].get(guest.id)
         by_id[guest.id].system = {guest.wanted: "new OS", guest.now: "old OS"}.get(said, "no OS")
         if said == guest.wanted:
-            guest.now, guest.previous = guest.wanted, guest.now
+            guest.now = guest.wanted
         guest.wanted = guest.request_id = ""
         if by_id[guest.id].complaints:
             owner.abandon(guest)

@@ -39,6 +39,7 @@ TOOLS = {
     "fetch_image": IMAGE,
     "make_disks": FILE,
     "copy_disks": FILE,
+    "check_disks": QUERY,
     "stop_guest": MACHINE,
     "swap_generation": COMMIT,
     "start_guest": MACHINE,

@@ -36,6 +36,8 @@ def main() -> int:
         home = options.state
         if home is None:
             home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="renova-chaos-")))
+        elif home.exists():
+            parser.error(f"{home} is there already; choose a new directory")
         home.mkdir(parents=True, exist_ok=True)
         # PostgreSQL and QEMU run as users of their own, who have to get through.
         home.chmod(0o711)

@@ -43,7 +43,7 @@ def _round(owner: Owner, numbers: random.Random, number: int) -> list[Outcome]:
 
 def _ask(owner: Owner, guest: Guest, numbers: random.Random) -> str:
     names = ["rebuild"]
-    if "undoRebuild" in OPERATIONS and guest.previous is not None:
+    if "undoRebuild" in OPERATIONS and owner.previous(guest) is not None:
         names.append("undoRebuild")
     name, then = numbers.choice(names), numbers.choice(SYSTEMS)
     owner.ask(guest, name, owner.image(then) if name == "rebuild" else None)

@@ -65,7 +65,7 @@ class BrokenState:
         self.processes.append(process)
         return process
 
-    def end_qemu(self) -> None:
+    def end_processes(self) -> None:
         for process in self.processes:
             process.kill()
             process.communicate()
@@ -75,7 +75,7 @@ class BrokenState:
 
     def insert(self, table: str, **values: Any) -> None:
         columns, marks = ", ".join(values), ", ".join(["%s"] * len(values))
-        self.sql(f"INSERT INTO {table} ({columns}) VALUES ({marks})", *values.values())  # noqa: S608
+        self.sql(f"INSERT INTO {table} ({columns}) VALUES ({marks})", *values.values())
 
     def check(self, says: str | None = NEW) -> list[str]:
         """What the checker complains of, when the guest says this now."""
@@ -85,7 +85,9 @@ class BrokenState:
                 console.write(f"{says}\r\n")
         host.look()
         expected = Expected(self.id, [OLD, NEW], "req-1", "fa:16:3e:00:00:01 10.0.0.5")
-        return [_words(complaint, self.id) for complaint in check([expected], host, Rows.read(self.connection))]
+        return [
+            _words(complaint, self.id) for complaint in check([expected], host, Rows.read(self.connection))
+        ]
 
     def check_for_nobody(self) -> list[str]:
         """What the checker complains of, when no server is expected at all."""
@@ -116,9 +118,7 @@ class BrokenState:
             **{"user_id": "u", "project_id": "p", "host": "h", "finished_at": NOW},
             detail=Jsonb({"from": 1, "to": 2}),
         )
-        self.insert(
-            "events", action_id=self.action, name="swap", host="h", finished_at=NOW, result="Success"
-        )
+        self.insert("events", action_id=self.action, name="swap", host="h", finished_at=NOW, result="Success")
 
 
 def _words(complaint: Complaint, server_id: str) -> str:

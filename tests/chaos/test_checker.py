@@ -9,18 +9,31 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
+from renova.cloud.postgres import Postgres
 from tests.chaos.broken_state import NEW, NOW, OLD, BrokenState
 
 Break = Callable[[BrokenState], object]
 
 
+@pytest.fixture(scope="module")
+def conninfo(postgres: Postgres, template: str) -> Iterator[str]:
+    """A database with our tables, as libpq is told of it."""
+    postgres.execute(f"CREATE DATABASE checked TEMPLATE {template}")
+    password = postgres.password_file.read_text()
+    yield make_conninfo(host=str(postgres.sockets), user="postgres", password=password, dbname="checked")
+    postgres.execute("DROP DATABASE checked WITH (FORCE)")
+
+
 @pytest.fixture
-def state(database: str, tmp_path: Path) -> Iterator[BrokenState]:
-    with psycopg.connect(database.replace("+psycopg", "")) as connection:
+def state(conninfo: str, tmp_path: Path) -> Iterator[BrokenState]:
+    with psycopg.connect(conninfo) as connection:
         state = BrokenState(tmp_path, connection)
         yield state
-        state.end_qemu()
+        state.end_processes()
+        connection.rollback()
+        connection.execute("TRUNCATE servers, networks CASCADE")
 
 
 def test_a_sound_server_is_no_cause_for_complaint(state: BrokenState) -> None:
@@ -28,7 +41,7 @@ def test_a_sound_server_is_no_cause_for_complaint(state: BrokenState) -> None:
 
 
 def test_a_sound_server_on_its_old_system(state: BrokenState) -> None:
-    state.end_qemu()
+    state.end_processes()
     state.start_qemu("root-1.qcow2")
     state.sql("UPDATE servers SET generation = 1, image_id = 'image-1', name = 'old'")
     state.sql("UPDATE actions SET failed_step = 'swap', message = 'Error: swap: it broke'")
@@ -57,13 +70,13 @@ def sql(statement: str) -> Break:
 
 def off(state: BrokenState) -> None:
     """The row says that it is off, and so it is, but for what was not removed."""
-    state.end_qemu()
+    state.end_processes()
     state.sql("UPDATE servers SET vm_state = 'stopped'")
     (state.run_directory / "qmp.sock").touch()
 
 
 def a_qemu_on_the_old_disk(state: BrokenState) -> None:
-    state.end_qemu()
+    state.end_processes()
     state.start_qemu("root-1.qcow2")
 
 
@@ -140,7 +153,7 @@ def a_helper(state: BrokenState) -> None:
             another_port,
             "left over: it: more ports than it had: fa:16:3e:00:00:01 10.0.0.5, fa:16:3e:00:00:02 10.0.0.6",
         ),
-        (a_job, "left over: : a job of the queue: 1 (todo)"),
+        (a_job, "left over: : a job of the queue: run_action (todo)"),
         (gone("root-2.qcow2"), "lost: it: root-2.qcow2 is gone"),
         (gone("config-1.iso"), "lost: it: config-1.iso is gone"),
         (
@@ -155,7 +168,7 @@ def a_helper(state: BrokenState) -> None:
         (make("state/images/x.part"), "left over: : an unfinished file: {home}/state/images/x.part"),
         (make("state/servers/other/x"), "left over: other: nobody's: a directory of disks"),
         (make("run/servers/other/x"), "left over: other: nobody's: a run directory"),
-        (lambda state: state.end_qemu(), "lost: it: it has no QEMU process"),
+        (BrokenState.end_processes, "lost: it: it has no QEMU process"),
         (lambda state: state.start_qemu("root-2.qcow2"), "left over: it: 2 QEMU processes"),
         (
             a_qemu_on_the_old_disk,
@@ -213,12 +226,10 @@ def test_a_row_that_nobody_expects_counts_against_the_quota(state: BrokenState) 
 
 def test_what_a_deleted_server_still_holds(state: BrokenState) -> None:
     """Expected by nobody: everything that it had is left over, but not its row, which tells of it."""
-    state.end_qemu()
+    state.end_processes()
     state.sql("UPDATE servers SET deleted_at = %s", NOW)
-    ours = f"left over: {state.id}: nobody's: "
-    said = [line.replace("left over: it: ", ours) for line in state.check_for_nobody()]
-    assert said == [
-        f"{ours}{what}"
+    assert state.check_for_nobody() == [
+        f"left over: it: nobody's: {what}"
         for what in (
             "rows of generations, which pin images",
             "ports with addresses",
@@ -228,12 +239,12 @@ def test_what_a_deleted_server_still_holds(state: BrokenState) -> None:
     ]
 
 
-def test_the_program_answers_in_json(state: BrokenState, database: str) -> None:
+def test_the_program_answers_in_json(state: BrokenState, conninfo: str) -> None:
     state.connection.commit()
     server = {"id": state.id, "systems": [OLD, NEW], "request_id": "req-1"}
     places = ["--state", str(state.state), "--run", str(state.run), "--patience", "0"]
     done = subprocess.run(
-        [sys.executable, "-m", "chaos.checker", *places, "--database", database.replace("+psycopg", "")],
+        [sys.executable, "-m", "chaos.checker", *places, "--database", conninfo],
         input=json.dumps({"servers": [server | {"address": "fa:16:3e:00:00:01 10.0.0.5"}]}),
         stdout=subprocess.PIPE,
         text=True,
