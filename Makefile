@@ -18,11 +18,11 @@ help:
 	@echo 'make test     unit, functional and conformance tests; TESTS=path picks some'
 	@echo 'make lint     ruff and mypy'
 	@echo 'make tempest  the 81 tests of DefCore, then those of the rebuild; STATE=dir keeps the cloud'
+	@echo 'make chaos    every fault in every step of a rebuild, then kills at random: SEED=n, SECONDS_RANDOM=n'
 	@echo 'make guest    build the two Linux images of the demo into GUESTS=dir (default build/guests)'
 	@echo 'make bench    measure a cloud: start, memory, what a guest feels of a killed agent'
 	@echo 'make lock     write the locks again; remove them first to get newer versions'
 	@echo 'make clean    remove .venv and what tools left; no cloud is touched'
-	@echo 'not yet:      chaos'
 	@echo 'Everything that is missing is installed first, into .venv and, on Debian as root, by apt.'
 
 $(SET_UP): requirements.lock requirements-uv.lock pyproject.toml tools/setup
@@ -60,8 +60,9 @@ $(TEMPEST)/set-up: requirements-tempest.lock | $(SET_UP)
 	@$(BIN)/uv pip install --quiet --python $(TEMPEST) --require-hashes -r requirements-tempest.lock
 	@touch $@
 
-chaos:
-	@echo 'make $@: not there yet' >&2; exit 2
+chaos: $(SET_UP)
+	@$(BIN)/python -m chaos.run $(CLOUD) $(if $(SEED),--seed $(SEED)) \
+	    $(if $(SECONDS_RANDOM),--seconds-random $(SECONDS_RANDOM)) $(if $(CELLS),--cells "$(CELLS)")
 
 lock: $(SET_UP)
 	@echo uv | $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --python-version 3.11 \
@@ -73,4 +74,4 @@ lock: $(SET_UP)
 
 clean:
 	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .ruff_cache .pytest_cache
-	find renova tests -name __pycache__ -prune -exec rm -rf {} +
+	find renova tests chaos bench tempest -name __pycache__ -prune -exec rm -rf {} +

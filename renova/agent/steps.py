@@ -278,14 +278,14 @@ async def verify_new(work: Work) -> None:
 
 async def tidy_generations(work: Work) -> None:
     """What no longer has a use: after a success every generation but the new one and its predecessor, which
-    is kept for going back; after a failure the one that was being made, unless an undo failed so early that
-    it is still the server's.
+    is kept for going back; after a failure the one that was being made. Where an undo failed so early that
+    the new one is still the server's, it is as after a success.
     """
     old, new = work.action.detail["from"], work.action.detail["to"]
     async with work.tools.sessions() as session:
         numbers = await numbers_of(session, work.action.server_id)
-    if work.action.failed_step:
-        useless = [n for n in numbers if n == new != await current_generation(work)]
+    if work.action.failed_step and await current_generation(work) != new:
+        useless = [n for n in numbers if n == new]
     else:
         useless = [n for n in numbers if n not in {old, new}]
     for number in useless:

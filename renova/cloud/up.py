@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 
 from renova.cloud import config_files, orphans
@@ -19,6 +19,8 @@ from renova.cloud.postgres import Postgres, find_programs, unprivileged_user
 from renova.cloud.service import Answers, Service, http_answers, run_to_end, socket_answers
 from renova.cloud.state import State
 
+# Module and arguments of the program that is the agent.
+AGENT = ("renova.cli", "agent")
 # One role and one database for each. Doing it again changes nothing.
 CREATE_DATABASE = """
 DO $$ BEGIN CREATE ROLE {name} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
@@ -29,8 +31,11 @@ REVOKE CONNECT ON DATABASE {name} FROM PUBLIC;
 """
 
 
-async def up(state: State) -> None:
-    """Run the cloud of a state directory until SIGTERM or SIGINT. Raises CloudError if it can't start."""
+async def up(state: State, agent: Sequence[str] = AGENT) -> None:
+    """Run the cloud of a state directory until SIGTERM or SIGINT. Raises CloudError if it can't start.
+
+    `agent` is run as `python -m … --config STATE/renova.conf`.
+    """
     _cancel_on_signals()
     if not state.path.exists():
         _refuse_taken_ports(state)  # Before anything is made.
@@ -43,12 +48,12 @@ async def up(state: State) -> None:
                     stack.callback(file.unlink, missing_ok=True)
                 state.pid_file("up").write_text(f"{os.getpid()}\n")
                 stack.callback(state.clean_run_path)
-                await _run(state, stack)
+                await _run(state, agent, stack)
         except asyncio.CancelledError:
             _say("stopped; virtual machines run on until `renova down`")
 
 
-async def _run(state: State, stack: AsyncExitStack) -> None:
+async def _run(state: State, agent: Sequence[str], stack: AsyncExitStack) -> None:
     state.make_run_path()
     orphans.end_services(state)
     _refuse_taken_ports(state)
@@ -58,7 +63,7 @@ async def _run(state: State, stack: AsyncExitStack) -> None:
     services = [_database_service(state, postgres)]
     await _start(services, stack)
     await _set_up(state, postgres)
-    rest = _services(state)
+    rest = _services(state, agent)
     await _start(rest, stack)
     write_private(state.ready, f"{os.getpid()}\n")
     _say(f"ready: OS_CLIENT_CONFIG_FILE={state.path}/clouds.yaml openstack --os-cloud renova server list")
@@ -86,7 +91,7 @@ async def _set_up(state: State, postgres: Postgres) -> None:
     await _together(
         run_to_end("the set-up of keystone", _module(state, "keystone", "setup"), state.log("keystone")),
         run_to_end("the set-up of glance", _module(state, "glance", "setup"), state.log("glance")),
-        run_to_end("the set-up of renova", _renova(state, "db", "upgrade"), state.log("api")),
+        run_to_end("the set-up of renova", _renova(state, "renova.cli", "db", "upgrade"), state.log("api")),
     )
     state.write_record(wanted)
 
@@ -123,7 +128,7 @@ def _database_service(state: State, postgres: Postgres) -> Service:
     return Service("postgres", postgres.command, log, pid_file, answers, stop_signal=signal.SIGINT)
 
 
-def _services(state: State) -> list[Service]:
+def _services(state: State, agent: Sequence[str]) -> list[Service]:
     def service(name: str, command: list[str], answers: Answers) -> Service:
         return Service(name, command, state.log(name), state.pid_file(name), answers)
 
@@ -132,8 +137,8 @@ def _services(state: State) -> list[Service]:
             "keystone", _module(state, "keystone", "serve"), http_answers(state.ports["keystone"], "/v3")
         ),
         service("glance", _module(state, "glance", "serve"), http_answers(state.ports["glance"], "/")),
-        service("api", _renova(state, "api"), http_answers(state.ports["api"], "/")),
-        service("agent", _renova(state, "agent"), socket_answers(state.run_path / "agent.sock")),
+        service("api", _renova(state, "renova.cli", "api"), http_answers(state.ports["api"], "/")),
+        service("agent", _renova(state, *agent), socket_answers(state.run_path / "agent.sock")),
     ]
 
 
@@ -142,7 +147,7 @@ def _module(state: State, name: str, command: str) -> list[str]:
 
 
 def _renova(state: State, *command: str) -> list[str]:
-    return [sys.executable, "-m", "renova.cli", *command, "--config", str(state.conf)]
+    return [sys.executable, "-m", *command, "--config", str(state.conf)]
 
 
 def _refuse_taken_ports(state: State) -> None:

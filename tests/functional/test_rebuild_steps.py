@@ -131,6 +131,23 @@ async def test_an_agent_killed_while_it_restores_is_carried_on_by_the_next(
     await world.assert_old()
 
 
+async def test_an_undo_that_fails_leaves_no_more_than_the_two_systems_it_was_about(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.ask_rebuild()
+    await world.work()
+    await world.ask_rebuild(NEWER)
+    with monkeypatch.context() as patch:
+        failing = with_step(operations.OPERATIONS["rebuild"], "verify_guest", before(ValueError("it broke")))
+        broken = with_undo(failing, "start_guest", before(ValueError("so did the way back")))
+        patch.setitem(operations.OPERATIONS, "rebuild", broken)
+        await world.work()
+    server = await world.server()
+    assert (server.vm_state, server.generation) == ("error", 3)
+    assert await world.generations() == [2, 3]
+    assert world.files() == ["config-2.iso", "config-3.iso", "root-2.qcow2", "root-3.qcow2"]
+
+
 async def test_a_new_system_that_does_not_start_gives_way_to_the_old_one(world: World) -> None:
     world.behaviour_of[2] = Behaviour(start_failure="no such machine")
     await world.ask_rebuild()

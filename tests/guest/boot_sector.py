@@ -63,6 +63,15 @@ COUNT = bytes.fromhex(
     "BB 80 7C FF D3"  # call print
     "EB D9"  # jmp wait
 )
+REPEAT = bytes.fromhex(
+    "F4"  # wait: hlt, until the timer ticks
+    "B0 00 E6 70 E4 71"  # al := seconds of the real-time clock
+    "38 C1"  # cmp cl, al
+    "74 F5"  # je wait
+    "88 C1"  # mov cl, al
+    "BE 00 7D BB 80 7C FF D3"  # print the marker
+    "EB E9"  # jmp wait
+)
 FLOOD = bytes.fromhex("BB 0B 7C FF E3")  # mov bx, the place of SAY_MARKER; jmp bx
 # Writes the whole disk behind the boot sector by the BIOS, 64 sectors at a time, out of the memory at 0x8000;
 # a write behind the end fails, and that is the end.
@@ -133,6 +142,8 @@ class Then(Enum):
     """Halts with interrupts on, deaf to the power button."""
     COUNT = COUNT
     """Says "tick 00001", "tick 00002", … once a second."""
+    REPEAT = REPEAT
+    """Says its marker again once a second."""
     FLOOD = FLOOD
     """Says its marker for ever, as fast as it can."""
     FILL = FILL
