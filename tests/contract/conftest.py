@@ -17,5 +17,5 @@ ROOM = "[quota]\ninstances = -1\ncores = -1\nram = -1\n"
 
 @pytest.fixture
 async def api(database: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with api_without_agent(database, tmp_path, ROOM) as running:
+    async with api_without_agent(database, tmp_path, ROOM, held=False) as running:
         yield running
