@@ -1,6 +1,6 @@
 # Everything that a person does here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test lint tempest chaos guest bench lock clean
+.PHONY: help demo up down test lint tempest clients chaos guest bench lock clean
 
 # Python that may not write byte code compiles Keystone and Glance again at every start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -18,6 +18,7 @@ help:
 	@echo 'make test     unit, functional and conformance tests; TESTS=path picks some'
 	@echo 'make lint     ruff and mypy'
 	@echo 'make tempest  the 81 tests of DefCore, then those of the rebuild; STATE=dir keeps the cloud'
+	@echo 'make clients  clients of other makes, each through a server'"'"'s life; STATE=dir keeps the cloud'
 	@echo 'make guest    build the two Linux images of the demo into GUESTS=dir (default build/guests)'
 	@echo 'make bench    measure a cloud: start, memory, what a guest feels of a killed agent'
 	@echo 'make lock     write the locks again; remove them first to get newer versions'
@@ -59,6 +60,10 @@ $(TEMPEST)/set-up: requirements-tempest.lock | $(SET_UP)
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(TEMPEST)
 	@$(BIN)/uv pip install --quiet --python $(TEMPEST) --require-hashes -r requirements-tempest.lock
 	@touch $@
+
+clients: $(SET_UP)
+	@clients/setup
+	@$(BIN)/python -m clients.run $(CLOUD)
 
 chaos:
 	@echo 'make $@: not there yet' >&2; exit 2

@@ -187,3 +187,17 @@ def answer_of(answer: str, minor: int, viewer: str, states: Collection[str]) -> 
     """The whole answer."""
     server = server_of(answer, minor, viewer, states)
     return page_of(server) if answer == "detail" else closed(server=server)
+
+
+# Where any answer changes, and the version before.
+EDGES = sorted(
+    {1, NEWEST}
+    | {
+        edge
+        for answer in ANSWERS
+        for viewer in VIEWERS
+        for minor, _ in steps(answer, viewer)
+        for edge in (minor - 1, minor)
+        if edge
+    }
+)

@@ -12,23 +12,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from renova.api.microversions import MAXIMUM
-from tests.contract.server_answers import ANSWERS, CREATED, INDEX, NEWEST, RESERVED, VIEWERS, answer_of, steps
+from tests.contract.server_answers import ANSWERS, CREATED, EDGES, INDEX, NEWEST, RESERVED, VIEWERS, answer_of
 from tests.fake_glance import CALLER
 from tests.functional.api_without_agent import Api
 
 MINORS = range(1, NEWEST + 1)
-# Where any answer changes, and the version before.
-EDGES = sorted(
-    {1, NEWEST}
-    | {
-        edge
-        for answer in ANSWERS
-        for viewer in VIEWERS
-        for minor, _ in steps(answer, viewer)
-        for edge in (minor - 1, minor)
-        if edge
-    }
-)
 ACTIVE = frozenset(("networked", "progressing"))
 BARE = frozenset(("progressing",))
 FAULTY = frozenset(("networked", "faulty"))
