@@ -2,8 +2,8 @@
 
     make clients [STATE=dir] [PORT_OFFSET=n]
 
-Each creates a server, waits, rebuilds it with another image, waits, shows it, deletes it and waits until it is
-gone. Ends with 0 if all of them have, and Renova's own record says that create, rebuild and delete went well.
+Each creates a server, waits, rebuilds it with another image, waits, shows it, deletes it and waits again.
+Ends with 0 if all of them have, and Renova's record says that create, rebuild and delete went well.
 """
 
 import argparse
