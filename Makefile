@@ -1,6 +1,6 @@
 # Everything that a person does here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test lint tempest chaos guest bench lock clean
+.PHONY: help demo up down test lint tempest clients chaos guest bench lock clean
 
 # Python that may not write byte code compiles Keystone and Glance again at every start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -19,6 +19,7 @@ help:
 	@echo 'make lint     ruff and mypy'
 	@echo 'make tempest  the 81 tests of DefCore, then those of the rebuild; STATE=dir keeps the cloud'
 	@echo 'make chaos    every fault in every step of a rebuild, then kills at random: SEED=n, SECONDS_RANDOM=n'
+	@echo 'make clients  clients of other makes, each through a server'"'"'s life; STATE=dir keeps the cloud'
 	@echo 'make guest    build the two Linux images of the demo into GUESTS=dir (default build/guests)'
 	@echo 'make bench    measure a cloud: start, memory, what a guest feels of a killed agent'
 	@echo 'make lock     write the locks again; remove them first to get newer versions'
@@ -64,6 +65,10 @@ chaos: $(SET_UP)
 	@$(BIN)/python -m chaos.run $(CLOUD) $(if $(SEED),--seed $(SEED)) \
 	    $(if $(SECONDS_RANDOM),--seconds-random $(SECONDS_RANDOM)) $(if $(CELLS),--cells "$(CELLS)")
 
+clients: $(SET_UP)
+	@clients/setup
+	@$(BIN)/python -m clients.run $(CLOUD)
+
 lock: $(SET_UP)
 	@echo uv | $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --python-version 3.11 \
 	    --custom-compile-command 'make lock' --output-file requirements-uv.lock -
@@ -74,4 +79,4 @@ lock: $(SET_UP)
 
 clean:
 	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .ruff_cache .pytest_cache
-	find renova tests chaos bench tempest -name __pycache__ -prune -exec rm -rf {} +
+	find renova tests bench chaos clients tempest -name __pycache__ -prune -exec rm -rf {} +

@@ -12,15 +12,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from renova.cloud.state import State
 from tempest import configuration
 from tests.functional.cloud_client import Client
-from tests.functional.shared_cloud import LOCAL, RENOVA, Cloud, free_port_offset, start_up, wait_until_ready
+from tests.functional.shared_cloud import Cloud, free_port_offset, running
 
 HERE = Path(__file__).parent
 # What is selected -> the profile that the cloud has meanwhile.
@@ -49,29 +47,10 @@ def main() -> int:
         results: dict[str, str] = {}
         subprocess.run([options.programs.resolve() / "stestr", "init"], cwd=directory, check=True)
         for name, profile in LISTS.items():
-            with running(state, profile, directory / "up.log") as cloud:
+            with running(state, directory / "up.log", profile) as cloud:
                 results |= Tempest(options.programs.resolve(), directory, HERE / name).run(cloud)
         complaints = [*complaints_of_results(results, expected_skips()), *complaints_of_logs(state)]
     return report(results, complaints)
-
-
-@contextmanager
-def running(state: State, profile: str, log: Path) -> Iterator[Cloud]:
-    """A cloud with the settings of the functional tests, and this profile."""
-    local = state.path / "local"
-    local.mkdir(mode=0o711, parents=True, exist_ok=True)
-    state.path.chmod(0o711)
-    for name, text in LOCAL.items():
-        (local / f"{name}.conf").write_text(text)
-    with (local / "renova.conf").open("a") as conf:
-        conf.write(f"[compute]\nprofile = {profile}\n")
-    process = start_up(state.path, state.port_offset, log)
-    try:
-        wait_until_ready(state.path, process, log)
-        yield Cloud(state)
-    finally:
-        subprocess.run([*RENOVA, "down", "--state", str(state.path)], check=False)
-        process.wait()
 
 
 @dataclass(frozen=True)

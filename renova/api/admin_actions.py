@@ -11,10 +11,10 @@ from renova.compute.states import VmState
 routes = Routes()
 
 
-@routes.action(PATH, "os-resetState", body=ResetState)
+@routes.action(PATH, "os-resetState", body=ResetState, status=202)
 async def reset(call: Call) -> Answer:
     state = VmState(call.parse(ResetState).wanted.state)
     async with call.transaction() as session:
         server = await found(call, session, ADMIN_ACTIONS + "reset_state")
         await reset_state(session, call.caller, server, state)
-    return Answer(status=202)
+    return Answer()

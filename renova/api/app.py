@@ -61,6 +61,7 @@ from renova.api.microversions import MINIMUM, Version
 from renova.api.policies import Policy
 from renova.api.request_ids import RequestIds
 from renova.api.requests import Answer, Call, Parts, Routes
+from renova.api.requests import Route as Served
 from renova.api.views.links import Links, base_url
 from renova.clients.glance import Glance
 from renova.clients.keystone import Identity
@@ -205,7 +206,7 @@ class Compute:
         route = found.choose(version, body)
         if method == "GET":
             call.query(route.query)
-        return _response(await route.handler(call), version)
+        return _response(await route.handler(call), route, version)
 
     def _check_size(self, size: int) -> None:
         if size > self._parts.conf.api.max_request_body_size:
@@ -272,7 +273,10 @@ def _wrong_versions() -> Iterator[None]:
         raise Invalid(str(error)) from None
 
 
-def _response(answer: Answer, version: Version) -> Response:
+def _response(answer: Answer, route: Served, version: Version) -> Response:
+    status = answer.status
+    if status is None:
+        (status,) = route.statuses_at(version)
     if answer.body is None:
-        return Response(status_code=answer.status, headers=answer.headers)
-    return JSONResponse(rendered(answer.body, version), answer.status, answer.headers)
+        return Response(status_code=status, headers=answer.headers)
+    return JSONResponse(rendered(answer.body, version), status, answer.headers)

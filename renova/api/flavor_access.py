@@ -15,10 +15,11 @@ from renova.errors import Conflict
 routes = Routes()
 
 ACTION = "/flavors/{flavor_id}/action"
+ACCESS = {"flavor_access": [{"flavor_id": str, "tenant_id": str}]}
 NOT_TO_PUBLIC = Change("2.7", "a public flavor can't be given to a project (409)")
 
 
-@routes.on("GET", "/flavors/{flavor_id}/os-flavor-access")
+@routes.on("GET", "/flavors/{flavor_id}/os-flavor-access", answer=ACCESS)
 async def index(call: Call) -> Answer:
     call.can(FLAVOR_ACCESS)
     async with call.transaction() as session:
@@ -28,7 +29,7 @@ async def index(call: Call) -> Answer:
         return await _access(session, flavor.id)
 
 
-@routes.action(ACTION, "addTenantAccess", body=AddTenantAccess)
+@routes.action(ACTION, "addTenantAccess", body=AddTenantAccess, answer=ACCESS)
 async def add(call: Call) -> Answer:
     project_id = call.parse(AddTenantAccess).to.tenant
     call.can(FLAVOR_ACCESS + ":add_tenant_access")
@@ -40,7 +41,7 @@ async def add(call: Call) -> Answer:
         return await _access(session, flavor.id)
 
 
-@routes.action(ACTION, "removeTenantAccess", body=RemoveTenantAccess)
+@routes.action(ACTION, "removeTenantAccess", body=RemoveTenantAccess, answer=ACCESS)
 async def remove(call: Call) -> Answer:
     project_id = call.parse(RemoveTenantAccess).of.tenant
     call.can(FLAVOR_ACCESS + ":remove_tenant_access")

@@ -19,6 +19,7 @@ routes = Routes()
 KNOWN_ONLY = Change("2.86", "extra specs of Nova's own namespaces are validated")
 ALL = "/flavors/{flavor_id}/os-extra_specs"
 ONE = ALL + "/{key}"
+AS_SENT = dict[str, str | int | float]
 
 
 class NoSuchExtraSpec(NotFound):
@@ -26,13 +27,13 @@ class NoSuchExtraSpec(NotFound):
         super().__init__(f"Flavor {flavor_id} has no extra specs with key {key}.")
 
 
-@routes.on("GET", ALL)
+@routes.on("GET", ALL, answer={"extra_specs": dict[str, str]})
 async def index(call: Call) -> Answer:
     call.can(FLAVOR_EXTRA_SPECS + "index")
     return Answer({"extra_specs": await _specs(call)})
 
 
-@routes.on("POST", ALL, body=AddExtraSpecs)
+@routes.on("POST", ALL, body=AddExtraSpecs, answer={"extra_specs": AS_SENT})
 async def create(call: Call) -> Answer:
     sent = call.parse(AddExtraSpecs).extra_specs
     call.can(FLAVOR_EXTRA_SPECS + "create")
@@ -40,7 +41,7 @@ async def create(call: Call) -> Answer:
     return Answer({"extra_specs": sent})
 
 
-@routes.on("GET", ONE)
+@routes.on("GET", ONE, answer=dict[str, str])
 async def show(call: Call) -> Answer:
     call.can(FLAVOR_EXTRA_SPECS + "show")
     key, specs = call.path["key"], await _specs(call)
@@ -49,7 +50,7 @@ async def show(call: Call) -> Answer:
     return Answer({key: specs[key]})
 
 
-@routes.on("PUT", ONE)
+@routes.on("PUT", ONE, answer=AS_SENT)
 async def update(call: Call) -> Answer:
     sent = one_extra_spec(call.body)
     call.can(FLAVOR_EXTRA_SPECS + "update")

@@ -4,6 +4,7 @@ import uuid
 
 from oslo_utils import strutils
 
+from renova.api.forms import NEXT
 from renova.api.microversions import since
 from renova.api.policies import FLAVOR_EXTRA_SPECS, FLAVOR_MANAGE
 from renova.api.requests import Answer, Call, Routes
@@ -18,12 +19,14 @@ from renova.errors import Invalid
 routes = Routes()
 
 
-@routes.on("GET", "/flavors", query=ListFlavors, answer={"flavors": [FlavorBrief]})
+@routes.on("GET", "/flavors", query=ListFlavors, answer={"flavors": [FlavorBrief], "flavors_links": NEXT})
 async def index(call: Call) -> Answer:
     return await _list(call, FlavorBrief, "flavors")
 
 
-@routes.on("GET", "/flavors/detail", query=ListFlavors, answer={"flavors": [FlavorView]})
+@routes.on(
+    "GET", "/flavors/detail", query=ListFlavors, answer={"flavors": [FlavorView], "flavors_links": NEXT}
+)
 async def detail(call: Call) -> Answer:
     return await _list(call, FlavorView, "flavors/detail")
 
@@ -54,12 +57,12 @@ async def update(call: Call) -> Answer:
     return Answer({"flavor": _view(call, flavor)})
 
 
-@routes.on("DELETE", "/flavors/{flavor_id}")
+@routes.on("DELETE", "/flavors/{flavor_id}", status=202)
 async def delete(call: Call) -> Answer:
     call.can(FLAVOR_MANAGE + "delete")
     async with call.transaction() as session:
         await flavors.delete_flavor(session, call.path["flavor_id"])
-    return Answer(status=202)
+    return Answer()
 
 
 async def _list(call: Call, view: type[FlavorBrief], collection: str) -> Answer:

@@ -5,6 +5,7 @@ Source: Nova's API reference, "Images" and "Image metadata".
 """
 
 from renova.api.errors import NotFound
+from renova.api.forms import NEXT
 from renova.api.microversions import until
 from renova.api.requests import Answer, Call, Routes
 from renova.api.schemas.images import ListImages
@@ -21,14 +22,17 @@ routes = Routes()
 IMAGES, METADATA = until("2.35"), until("2.38")
 ONE = "/images/{image_id}"
 ALL_OF_ONE, ITEM = ONE + "/metadata", ONE + "/metadata/{key}"
+WHOLE, META = {"metadata": dict[str, str]}, {"meta": dict[str, str]}
 
 
-@routes.on("GET", "/images", IMAGES, query=ListImages, answer={"images": [ImageBrief]})
+@routes.on("GET", "/images", IMAGES, query=ListImages, answer={"images": [ImageBrief], "images_links": NEXT})
 async def index(call: Call) -> Answer:
     return await _list(call, ImageBrief, "images")
 
 
-@routes.on("GET", "/images/detail", IMAGES, query=ListImages, answer={"images": [ImageView]})
+@routes.on(
+    "GET", "/images/detail", IMAGES, query=ListImages, answer={"images": [ImageView], "images_links": NEXT}
+)
 async def detail(call: Call) -> Answer:
     return await _list(call, ImageView, "images/detail")
 
@@ -39,31 +43,31 @@ async def show(call: Call) -> Answer:
     return Answer({"image": ImageView.of(image, call.links, await call.parts.glance.endpoint())})
 
 
-@routes.on("DELETE", ONE, IMAGES)
+@routes.on("DELETE", ONE, IMAGES, status=204)
 async def delete(call: Call) -> Answer:
     await image_records.delete_image(call.parts.glance, call.token, call.path["image_id"])
-    return Answer(status=204)
+    return Answer()
 
 
-@routes.on("GET", ALL_OF_ONE, METADATA)
+@routes.on("GET", ALL_OF_ONE, METADATA, answer=WHOLE)
 async def list_metadata(call: Call) -> Answer:
     return Answer({"metadata": (await _found(call)).properties})
 
 
-@routes.on("POST", ALL_OF_ONE, METADATA, body=WholeMetadata)
+@routes.on("POST", ALL_OF_ONE, METADATA, body=WholeMetadata, answer=WHOLE)
 async def add_metadata(call: Call) -> Answer:
     sent = call.parse(WholeMetadata).metadata
     image = await _found(call)
     return Answer({"metadata": await _write(call, image, image.properties | sent)})
 
 
-@routes.on("PUT", ALL_OF_ONE, METADATA, body=WholeMetadata)
+@routes.on("PUT", ALL_OF_ONE, METADATA, body=WholeMetadata, answer=WHOLE)
 async def replace_metadata(call: Call) -> Answer:
     sent = call.parse(WholeMetadata).metadata
     return Answer({"metadata": await _write(call, await _found(call), sent)})
 
 
-@routes.on("GET", ITEM, METADATA)
+@routes.on("GET", ITEM, METADATA, answer=META)
 async def show_metadata(call: Call) -> Answer:
     key, properties = call.path["key"], (await _found(call)).properties
     if key not in properties:
@@ -71,7 +75,7 @@ async def show_metadata(call: Call) -> Answer:
     return Answer({"meta": {key: properties[key]}})
 
 
-@routes.on("PUT", ITEM, METADATA, body=MetadataItem)
+@routes.on("PUT", ITEM, METADATA, body=MetadataItem, answer=META)
 async def set_metadata(call: Call) -> Answer:
     sent = call.parse(MetadataItem).meta
     if call.path["key"] not in sent:
@@ -81,14 +85,14 @@ async def set_metadata(call: Call) -> Answer:
     return Answer({"meta": sent})
 
 
-@routes.on("DELETE", ITEM, METADATA)
+@routes.on("DELETE", ITEM, METADATA, status=204)
 async def delete_metadata(call: Call) -> Answer:
     key, image = call.path["key"], await _found(call)
     if key not in image.properties:
         raise NotFound("Invalid metadata key")
     left = {name: value for name, value in image.properties.items() if name != key}
     await image_records.set_properties(call.parts.glance, call.token, image, left)
-    return Answer(status=204)
+    return Answer()
 
 
 async def _found(call: Call) -> ImageRecord:

@@ -2,6 +2,7 @@
 
 from renova.api.changes import check_order
 from renova.api.errors import NotFound
+from renova.api.forms import NEXT
 from renova.api.microversions import Change
 from renova.api.policies import INSTANCE_ACTIONS
 from renova.api.requests import Answer, Call, Routes
@@ -21,7 +22,7 @@ IN_PAGES = Change("2.58", "`links` leads from one page of a server's actions to 
     "GET",
     "/servers/{server_id}/os-instance-actions",
     query=ListActions,
-    answer={"instanceActions": [views.ActionEntry]},
+    answer={"instanceActions": [views.ActionEntry], "links": NEXT},
 )
 async def index(call: Call) -> Answer:
     query = call.query(ListActions)

@@ -1,5 +1,6 @@
 """Key pairs. Source: Nova's API reference, "Keypairs (keypairs)"."""
 
+from renova.api.forms import NEXT, Changed
 from renova.api.microversions import Change
 from renova.api.policies import KEYPAIRS
 from renova.api.requests import Answer, Call, Routes
@@ -13,7 +14,12 @@ routes = Routes()
 HONEST_STATUSES = Change("2.2", "POST answers 201 instead of 200, DELETE 204 instead of 202")
 
 
-@routes.on("GET", "/os-keypairs", query=ListKeyPairs, answer={"keypairs": [{"keypair": KeyPairBrief}]})
+@routes.on(
+    "GET",
+    "/os-keypairs",
+    query=ListKeyPairs,
+    answer={"keypairs": [{"keypair": KeyPairBrief}], "keypairs_links": NEXT},
+)
 async def index(call: Call) -> Answer:
     query = call.query(ListKeyPairs)
     user_id = query.user_id or call.caller.user_id
@@ -29,7 +35,13 @@ async def index(call: Call) -> Answer:
     )
 
 
-@routes.on("POST", "/os-keypairs", body=CreateKeyPair, answer={"keypair": NewKeyPairView})
+@routes.on(
+    "POST",
+    "/os-keypairs",
+    body=CreateKeyPair,
+    status=Changed(HONEST_STATUSES, 200, 201),
+    answer={"keypair": NewKeyPairView},
+)
 async def create(call: Call) -> Answer:
     asked = call.parse(CreateKeyPair).keypair
     user_id = asked.user_id or call.caller.user_id
@@ -47,7 +59,7 @@ async def create(call: Call) -> Answer:
         )
     secret = {"private_key": made.private} if made else {}
     view = NewKeyPairView.of(key_pair, user_id=user_id, **secret)
-    return Answer({"keypair": view}, status=201 if call.version in HONEST_STATUSES else 200)
+    return Answer({"keypair": view})
 
 
 @routes.on("GET", "/os-keypairs/{name}", query=OfUser, answer={"keypair": KeyPairView})
@@ -59,10 +71,10 @@ async def show(call: Call) -> Answer:
     return Answer({"keypair": KeyPairView.of(key_pair)})
 
 
-@routes.on("DELETE", "/os-keypairs/{name}", query=OfUser)
+@routes.on("DELETE", "/os-keypairs/{name}", query=OfUser, status=Changed(HONEST_STATUSES, 202, 204))
 async def delete(call: Call) -> Answer:
     user_id = call.query(OfUser).user_id or call.caller.user_id
     call.can(KEYPAIRS + "delete", user_id=user_id)
     async with call.transaction() as session:
         await key_pairs.delete_key_pair(session, user_id, call.path["name"])
-    return Answer(status=204 if call.version in HONEST_STATUSES else 202)
+    return Answer()

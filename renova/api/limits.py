@@ -9,7 +9,9 @@ from renova.compute.quotas import Limits, limits_of, usage_of
 routes = Routes()
 
 
-@routes.on("GET", "/limits", query=ShowLimits)
+@routes.on(
+    "GET", "/limits", query=ShowLimits, answer={"limits": {"rate": list[str], "absolute": AbsoluteLimits}}
+)
 async def index(call: Call) -> Answer:
     query = call.query(ShowLimits)
     call.can(LIMITS)

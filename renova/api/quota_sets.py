@@ -63,7 +63,7 @@ async def update(call: Call) -> Answer:
     return Answer({"quota_set": QuotaSet.updated(limits)})
 
 
-@routes.on("DELETE", PATH)
+@routes.on("DELETE", PATH, status=202)
 async def delete(call: Call) -> Answer:
     project_id = call.path["project_id"]
     user_id = call.query(OfUser).user_id
@@ -72,7 +72,7 @@ async def delete(call: Call) -> Answer:
         raise NoUserQuotas
     async with call.transaction() as session:
         await quotas.forget_limits(session, project_id)
-    return Answer(status=202)
+    return Answer()
 
 
 def _defaults(call: Call) -> Limits:

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.api.errors import MalformedBody, MethodNotAllowed, NoSuchAction, NotFound, sentence
-from renova.api.marked import Query, Request, View
+from renova.api.forms import Changed, Form, Statuses
+from renova.api.marked import Query, Request
 from renova.api.microversions import Span, Version
 from renova.api.policies import Policy
 from renova.api.schemas.types import Paged
@@ -112,16 +113,17 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a handler returns. Views in `body` are shown at the call's microversion; None is no body."""
+    """What a handler returns. Views in `body` are shown at the call's microversion; None is no body.
+
+    `status` is the route's; only where a route declares several does its handler say which.
+    """
 
     body: dict[str, Any] | None = None
-    status: int = 200
+    status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
 
 Handler = Callable[[Call], Awaitable[Answer]]
-# {"server": ServerDetail}, {"servers": [ServerEntry]}: an answer with views in the places of their objects.
-Form = type[View] | list[Any] | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -129,14 +131,20 @@ class Route:
     """One handler and the microversions that have it; at others the call does not exist (404).
 
     `query` is what a GET may be asked with; see NoParameters for one that may be asked with nothing.
-    `body` is what the handler parses, and `answer` the form of what it answers, both for openapi.py.
+    `body` is what the handler parses; `status` and `answer` are what it answers in the end (forms.py).
     """
 
     handler: Handler
     versions: Span
     query: type[Query] = NoParameters
     body: type[Request] | None = None
-    answer: Form | None = None
+    status: Statuses = 200
+    answer: Form = None
+
+    def statuses_at(self, version: Version) -> tuple[int, ...]:
+        """The statuses of success at a version: one, if the handler does not choose."""
+        status = self.status.at(version) if isinstance(self.status, Changed) else self.status
+        return (status,) if isinstance(status, int) else status
 
 
 class Routes:
@@ -158,13 +166,14 @@ class Routes:
         *,
         query: type[Query] = NoParameters,
         body: type[Request] | None = None,
-        answer: Form | None = None,
+        status: Statuses = 200,
+        answer: Form = None,
     ) -> Callable[[Handler], Handler]:
         """Register a handler: `@routes.on("GET", "/servers", query=ListServers)`."""
 
         def register(handler: Handler) -> Handler:
             self.by_path.setdefault(path, {})[method] = Route(
-                handler, versions or Span(), query, body, answer
+                handler, versions or Span(), query, body, status, answer
             )
             return handler
 
@@ -177,13 +186,14 @@ class Routes:
         versions: Span | None = None,
         *,
         body: type[Request] | None = None,
-        answer: Form | None = None,
+        status: Statuses = 200,
+        answer: Form = None,
     ) -> Callable[[Handler], Handler]:
         """Register what serves `POST path` with a body of the one key `name`."""
 
         def register(handler: Handler) -> Handler:
             self.actions.setdefault(path, {})[name] = Route(
-                handler, versions or Span(), body=body, answer=answer
+                handler, versions or Span(), body=body, status=status, answer=answer
             )
             return handler
 

@@ -24,43 +24,43 @@ PATH = "/servers/{server_id}/action"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 
 
-@routes.action(PATH, "os-start", body=StartServer)
+@routes.action(PATH, "os-start", body=StartServer, status=202)
 async def start(call: Call) -> Answer:
     call.parse(StartServer)
     async with call.transaction() as session:
         server = await found(call, session, SERVERS + "start")
         await power.begin_start(session, call.parts.jobs, call.caller, server)
-    return Answer(status=202)
+    return Answer()
 
 
-@routes.action(PATH, "os-stop", body=StopServer)
+@routes.action(PATH, "os-stop", body=StopServer, status=202)
 async def stop(call: Call) -> Answer:
     call.parse(StopServer)
     async with call.transaction() as session:
         server = await found(call, session, SERVERS + "stop")
         await power.begin_stop(session, call.parts.jobs, call.caller, server)
-    return Answer(status=202)
+    return Answer()
 
 
-@routes.action(PATH, "reboot", body=RebootServer)
+@routes.action(PATH, "reboot", body=RebootServer, status=202)
 async def reboot(call: Call) -> Answer:
     hard = call.parse(RebootServer).reboot.type.upper() == "HARD"
     async with call.transaction() as session:
         server = await found(call, session, SERVERS + "reboot")
         await power.begin_reboot(session, call.parts.jobs, call.caller, server, hard=hard)
-    return Answer(status=202)
+    return Answer()
 
 
-@routes.action(PATH, "lock", body=LockServer)
+@routes.action(PATH, "lock", body=LockServer, status=202)
 async def lock(call: Call) -> Answer:
     asked = call.parse(LockServer).details
     async with call.transaction() as session:
         server = await found(call, session, LOCK_SERVER + "lock")
         await locks.lock(session, call.caller, server, asked.locked_reason if asked else None)
-    return Answer(status=202)
+    return Answer()
 
 
-@routes.action(PATH, "unlock", body=UnlockServer)
+@routes.action(PATH, "unlock", body=UnlockServer, status=202)
 async def unlock(call: Call) -> Answer:
     call.parse(UnlockServer)
     async with call.transaction() as session:
@@ -69,10 +69,10 @@ async def unlock(call: Call) -> Answer:
         if locks.is_anothers(call.caller, server):
             call.can(UNLOCK_OVERRIDE, project_id=server.project_id)
         await locks.unlock(session, call.caller, server)
-    return Answer(status=202)
+    return Answer()
 
 
-@routes.action(PATH, "os-getConsoleOutput", body=GetConsoleOutput)
+@routes.action(PATH, "os-getConsoleOutput", body=GetConsoleOutput, answer={"output": str})
 async def get_console_output(call: Call) -> Answer:
     length = call.parse(GetConsoleOutput).wanted.length
     async with call.transaction() as session:

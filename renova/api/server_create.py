@@ -4,6 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.api import passwords
 from renova.api.boot_images import usable_image
+from renova.api.forms import OneOf
 from renova.api.microversions import Change
 from renova.api.policies import REQUESTED_DESTINATION, SERVERS
 from renova.api.requests import Answer, Call, Routes
@@ -26,7 +27,13 @@ OWN_DESCRIPTION = Change("2.19", "a new server is described by its `description`
 _ZONE = "nova"
 
 
-@routes.on("POST", "/servers", body=CreateServer)
+@routes.on(
+    "POST",
+    "/servers",
+    body=CreateServer,
+    status=202,
+    answer=OneOf(({"server": views.CreateAnswer}, {"reservation_id": str})),
+)
 async def create(call: Call) -> Answer:
     body = call.parse(CreateServer)
     asked = body.server
@@ -43,7 +50,7 @@ async def create(call: Call) -> Answer:
         for server in servers:
             server.charging_mode = charging_mode or metadata.PAY_PER_USE
     if asked.return_reservation_id:
-        return Answer({"reservation_id": servers[0].reservation_id}, status=202)
+        return Answer({"reservation_id": servers[0].reservation_id})
     groups = [group.model_dump(exclude_unset=True) for group in asked.security_groups or []]
     view = views.created(
         servers[0],
@@ -51,7 +58,7 @@ async def create(call: Call) -> Answer:
         passwords.generate() if asked.admin_pass is None else asked.admin_pass,
         views.DEFAULT_GROUP if asked.security_groups is None else groups,
     )
-    return Answer({"server": view}, status=202, headers={"Location": view.links[0]["href"]})
+    return Answer({"server": view}, headers={"Location": view.links[0]["href"]})
 
 
 async def key_of(call: Call, session: AsyncSession, name: str) -> KeyPair:

@@ -50,14 +50,14 @@ async def show(call: Call) -> Answer:
     return Answer({"server_group": ServerGroupView.of(group, members[group.id])})
 
 
-@routes.on("DELETE", ONE)
+@routes.on("DELETE", ONE, status=204)
 async def delete(call: Call) -> Answer:
     """Its servers stay where they are and are in no group any more."""
     async with call.transaction() as session:
         group = await server_groups.find_group(session, call.path["group_id"], call.caller)
         call.can(SERVER_GROUPS + "delete", project_id=group.project_id)
         await session.delete(group)
-    return Answer(status=204)
+    return Answer()
 
 
 def _new(asked: NewGroup) -> NewServerGroup:

@@ -4,14 +4,14 @@ There is no network service that could add one or take one away, and one securit
 lets everything through.
 """
 
-import uuid
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from renova.api.forms import NEVER
 from renova.api.policies import ATTACH_INTERFACES, SECURITY_GROUPS
 from renova.api.requests import Answer, Call, Routes
 from renova.api.schemas.server_interfaces import AttachInterface
 from renova.api.servers import found
-from renova.api.views.server_interfaces import Interface
+from renova.api.views.server_interfaces import Interface, SecurityGroup
 from renova.errors import Invalid, NotFound, RenovaError
 
 routes = Routes()
@@ -43,7 +43,7 @@ async def show(call: Call) -> Answer:
     raise NotFound(f"Instance {server.id} does not have a port with id {call.path['port_id']}")
 
 
-@routes.on("POST", ALL, body=AttachInterface)
+@routes.on("POST", ALL, body=AttachInterface, status=NEVER)
 async def attach(call: Call) -> Answer:
     asked = call.parse(AttachInterface).attachment
     async with call.transaction() as session:
@@ -55,7 +55,7 @@ async def attach(call: Call) -> Answer:
     raise Invalid(f"Attaching interfaces is not supported for instance {server.id}.")
 
 
-@routes.on("DELETE", ONE)
+@routes.on("DELETE", ONE, status=NEVER)
 async def detach(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, ATTACH_INTERFACES + "delete")
@@ -64,29 +64,8 @@ async def detach(call: Call) -> Answer:
     raise NotSupported
 
 
-@routes.on("GET", "/servers/{server_id}/os-security-groups")
+@routes.on("GET", "/servers/{server_id}/os-security-groups", answer={"security_groups": [SecurityGroup]})
 async def list_security_groups(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, SECURITY_GROUPS + "list")
-    return Answer({"security_groups": [_default_group(server.project_id)]})
-
-
-def _default_group(project_id: str) -> dict[str, Any]:
-    """Its id is made from the project's, so that it is the same at every request."""
-    group_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"default security group of {project_id}"))
-    everything = {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"rule of {group_id}")),
-        "parent_group_id": group_id,
-        "ip_protocol": None,
-        "from_port": None,
-        "to_port": None,
-        "group": {},
-        "ip_range": {"cidr": "0.0.0.0/0"},
-    }
-    return {
-        "id": group_id,
-        "name": "default",
-        "description": "Default security group",
-        "tenant_id": project_id,
-        "rules": [everything],
-    }
+    return Answer({"security_groups": [SecurityGroup.default(server.project_id)]})

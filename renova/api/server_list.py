@@ -6,6 +6,7 @@ from oslo_utils import strutils
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.api.changes import check_order
+from renova.api.forms import NEXT
 from renova.api.microversions import Change, Version
 from renova.api.policies import SERVERS
 from renova.api.requests import Answer, Call, Routes
@@ -55,14 +56,21 @@ _ALIASES = {
 }
 
 
-@routes.on("GET", "/servers", query=ListServers, answer={"servers": [views.ServerEntry]})
+@routes.on(
+    "GET", "/servers", query=ListServers, answer={"servers": [views.ServerEntry], "servers_links": NEXT}
+)
 async def index(call: Call) -> Answer:
     async with call.transaction() as session:
         rows, links = await _page_of_servers(call, session, "servers", "index")
     return Answer({"servers": [views.entry(row, Sight(call.links)) for row in rows], **links})
 
 
-@routes.on("GET", "/servers/detail", query=ListServers, answer={"servers": [views.ServerDetail]})
+@routes.on(
+    "GET",
+    "/servers/detail",
+    query=ListServers,
+    answer={"servers": [views.ServerListed], "servers_links": NEXT},
+)
 async def detail(call: Call) -> Answer:
     async with call.transaction() as session:
         rows, links = await _page_of_servers(call, session, "servers/detail", "detail")

@@ -13,15 +13,19 @@ from renova.errors import Invalid
 
 routes = Routes()
 
+ALL = "/servers/{server_id}/metadata"
+ONE = ALL + "/{key}"
+METADATA, ITEM = {"metadata": dict[str, str]}, {"meta": dict[str, str]}
 
-@routes.on("GET", "/servers/{server_id}/metadata")
+
+@routes.on("GET", ALL, answer=METADATA)
 async def index(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, SERVER_METADATA + "index")
     return Answer({"metadata": metadata.shown(server)})
 
 
-@routes.on("GET", "/servers/{server_id}/metadata/{key}")
+@routes.on("GET", ONE, answer=ITEM)
 async def show(call: Call) -> Answer:
     key = call.path["key"]
     async with call.transaction() as session:
@@ -32,7 +36,7 @@ async def show(call: Call) -> Answer:
     return Answer({"meta": {key: items[key]}})
 
 
-@routes.on("POST", "/servers/{server_id}/metadata", body=WholeMetadata)
+@routes.on("POST", ALL, body=WholeMetadata, answer=METADATA)
 async def create(call: Call) -> Answer:
     items = call.parse(WholeMetadata).metadata
     async with call.transaction() as session:
@@ -42,7 +46,7 @@ async def create(call: Call) -> Answer:
     return Answer({"metadata": metadata.shown(server)})
 
 
-@routes.on("PUT", "/servers/{server_id}/metadata", body=WholeMetadata)
+@routes.on("PUT", ALL, body=WholeMetadata, answer=METADATA)
 async def update_all(call: Call) -> Answer:
     items = call.parse(WholeMetadata).metadata
     async with call.transaction() as session:
@@ -52,7 +56,7 @@ async def update_all(call: Call) -> Answer:
     return Answer({"metadata": metadata.shown(server)})
 
 
-@routes.on("PUT", "/servers/{server_id}/metadata/{key}", body=MetadataItem)
+@routes.on("PUT", ONE, body=MetadataItem, answer=ITEM)
 async def update(call: Call) -> Answer:
     item = call.parse(MetadataItem).meta
     async with call.transaction() as session:
@@ -64,13 +68,13 @@ async def update(call: Call) -> Answer:
     return Answer({"meta": item})
 
 
-@routes.on("DELETE", "/servers/{server_id}/metadata/{key}")
+@routes.on("DELETE", ONE, status=204)
 async def delete(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, SERVER_METADATA + "delete")
         rules = await _rules(call, session, server)
         await metadata.remove(session, rules, call.caller, server, call.path["key"])
-    return Answer(status=204)
+    return Answer()
 
 
 async def _rules(call: Call, session: AsyncSession, server: Server) -> Rules:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from renova.api import passwords
 from renova.api.boot_images import seen_image
+from renova.api.forms import Changed
 from renova.api.policies import SERVERS
 from renova.api.requests import Answer, Call, Routes
 from renova.api.schemas.rebuild import (
@@ -43,7 +44,13 @@ class Considered:
 Weigh = Callable[[], AbstractContextManager[None]]
 
 
-@routes.action(PATH, "rebuild", body=RebuildServer)
+@routes.action(
+    PATH,
+    "rebuild",
+    body=RebuildServer,
+    status=202,
+    answer={"server": Changed(AS_SHOWN, views.RebuildAnswer, views.RebuildDetail)},
+)
 async def rebuild(call: Call) -> Answer:
     profile = call.parts.conf.compute.profile
     asked = call.parse(BY_PROFILE[profile]).rebuild
@@ -59,7 +66,7 @@ async def rebuild(call: Call) -> Answer:
         sight = await sight_of_one(call, session, server)
     answer = views.rebuilt_in_detail if call.version in AS_SHOWN else views.rebuilt
     view = answer(server, sight, passwords.generate() if asked.admin_pass is None else asked.admin_pass)
-    return Answer({"server": view}, status=202, headers={"Location": view.links[0]["href"]})
+    return Answer({"server": view}, headers={"Location": view.links[0]["href"]})
 
 
 @routes.action(PATH, "planRebuild", body=PlanRebuildServer, answer={"plan": plan_views.PlanView})

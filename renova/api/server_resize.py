@@ -15,7 +15,7 @@ from renova.errors import FlavorNotFound, Invalid
 routes = Routes()
 
 
-@routes.action(PATH, "resize", body=ResizeServer)
+@routes.action(PATH, "resize", body=ResizeServer, status=202)
 async def begin(call: Call) -> Answer:
     asked = call.parse(ResizeServer).resize
     async with call.transaction() as session:
@@ -38,23 +38,23 @@ async def begin(call: Call) -> Answer:
         await resize.begin_resize(
             session, call.parts.jobs, call.caller, server, limits, flavor, asked.disk_config
         )
-    return Answer(status=202)
+    return Answer()
 
 
-@routes.action(PATH, "confirmResize", body=ConfirmResize)
+@routes.action(PATH, "confirmResize", body=ConfirmResize, status=204)
 async def confirm(call: Call) -> Answer:
     call.parse(ConfirmResize)
     async with call.transaction() as session:
         server = await found(call, session, SERVERS + "confirm_resize")
         await resize.begin_confirm(session, call.parts.jobs, call.caller, server)
-    return Answer(status=204)
+    return Answer()
 
 
-@routes.action(PATH, "revertResize", body=RevertResize)
+@routes.action(PATH, "revertResize", body=RevertResize, status=202)
 async def revert(call: Call) -> Answer:
     call.parse(RevertResize)
     async with call.transaction() as session:
         server = await found(call, session, SERVERS + "revert_resize")
         limits = Limits.of(call.parts.conf)
         await resize.begin_revert(session, call.parts.jobs, call.caller, server, limits)
-    return Answer(status=202)
+    return Answer()

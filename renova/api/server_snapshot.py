@@ -3,6 +3,7 @@
 from typing import Any
 
 from renova.api.boot_images import least_ram
+from renova.api.forms import Changed
 from renova.api.microversions import Change
 from renova.api.policies import SERVERS
 from renova.api.requests import Answer, Call, Routes
@@ -32,7 +33,9 @@ _NOT_INHERITED = frozenset(
 _OF_GLANCE_ALONE = "os_glance"
 
 
-@routes.action(PATH, "createImage", body=CreateImage)
+@routes.action(
+    PATH, "createImage", body=CreateImage, status=202, answer=Changed(ID_IN_BODY, None, {"image_id": str})
+)
 async def create_image(call: Call) -> Answer:
     asked = call.parse(CreateImage).create_image
     metadata = asked.metadata or {}
@@ -64,8 +67,8 @@ async def create_image(call: Call) -> Answer:
         await glance.request("DELETE", f"images/{image_id}", call.token)
         raise
     if call.version in ID_IN_BODY:
-        return Answer({"image_id": image_id}, status=202)
-    return Answer(status=202, headers={"Location": f"{await glance.endpoint()}/v2/images/{image_id}"})
+        return Answer({"image_id": image_id})
+    return Answer(headers={"Location": f"{await glance.endpoint()}/v2/images/{image_id}"})
 
 
 def _properties(call: Call, server: Server, metadata: dict[str, str]) -> dict[str, Any]:

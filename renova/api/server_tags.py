@@ -15,25 +15,26 @@ routes = Routes()
 
 ALL, ONE = "/servers/{server_id}/tags", "/servers/{server_id}/tags/{tag}"
 SINCE = since("2.26")
+TAGS = {"tags": list[str]}
 
 
-@routes.on("GET", ALL, SINCE)
+@routes.on("GET", ALL, SINCE, answer=TAGS)
 async def index(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, SERVER_TAGS + "index")
     return Answer({"tags": server.tags})
 
 
-@routes.on("GET", ONE, SINCE)
+@routes.on("GET", ONE, SINCE, status=204)
 async def show(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, SERVER_TAGS + "show")
     if call.path["tag"] not in server.tags:
         raise TagNotFound(server.id, call.path["tag"])
-    return Answer(status=204)
+    return Answer()
 
 
-@routes.on("PUT", ALL, SINCE, body=WholeTags)
+@routes.on("PUT", ALL, SINCE, body=WholeTags, answer=TAGS)
 async def update_all(call: Call) -> Answer:
     wanted = call.parse(WholeTags).tags
     async with call.transaction() as session:
@@ -42,7 +43,7 @@ async def update_all(call: Call) -> Answer:
     return Answer({"tags": server.tags})
 
 
-@routes.on("PUT", ONE, SINCE)
+@routes.on("PUT", ONE, SINCE, status=(201, 204))
 async def update(call: Call) -> Answer:
     tag = call.path["tag"]
     if call.body is not None:
@@ -56,17 +57,17 @@ async def update(call: Call) -> Answer:
     return Answer(status=201, headers={"Location": f"{own['href']}/tags/{quote(tag, safe='')}"})
 
 
-@routes.on("DELETE", ONE, SINCE)
+@routes.on("DELETE", ONE, SINCE, status=204)
 async def delete(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, SERVER_TAGS + "delete")
         await tags.remove(session, server, call.path["tag"])
-    return Answer(status=204)
+    return Answer()
 
 
-@routes.on("DELETE", ALL, SINCE)
+@routes.on("DELETE", ALL, SINCE, status=204)
 async def delete_all(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, SERVER_TAGS + "delete_all")
         await tags.replace(session, server, [], "delete tags")
-    return Answer(status=204)
+    return Answer()

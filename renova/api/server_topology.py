@@ -8,7 +8,12 @@ from renova.api.servers import found
 routes = Routes()
 
 
-@routes.on("GET", "/servers/{server_id}/topology", since("2.78"))
+@routes.on(
+    "GET",
+    "/servers/{server_id}/topology",
+    since("2.78"),
+    answer={"nodes": list[dict[str, str]], "pagesize_kb": int | None},
+)
 async def index(call: Call) -> Answer:
     """No server here has a NUMA topology of its own: this is what Nova says of such a server."""
     async with call.transaction() as session:

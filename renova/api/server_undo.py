@@ -10,10 +10,10 @@ from renova.compute.undo import Rules, begin_undo
 routes = Routes()
 
 
-@routes.action(PATH, "undoRebuild", body=UndoRebuildServer)
+@routes.action(PATH, "undoRebuild", body=UndoRebuildServer, status=202)
 async def undo(call: Call) -> Answer:
     call.parse(UndoRebuildServer)
     async with call.transaction() as session:
         server = await found(call, session, SERVERS + "undo_rebuild")
         await begin_undo(session, call.parts.jobs, call.caller, server, Rules.of(call.parts.conf))
-    return Answer(status=202)
+    return Answer()

@@ -3,6 +3,7 @@
 No server has a volume, and no volume is to be found.
 """
 
+from renova.api.forms import NEVER
 from renova.api.microversions import Version
 from renova.api.policies import VOLUME_ATTACHMENTS
 from renova.api.requests import Answer, Call, Routes
@@ -27,21 +28,21 @@ class NotAttached(NotFound):
         super().__init__(f"Instance {server_id} is not attached to volume {volume_id}")
 
 
-@routes.on("GET", ALL, query=ListAttachments)
+@routes.on("GET", ALL, query=ListAttachments, answer={"volumeAttachments": list[dict[str, str]]})
 async def index(call: Call) -> Answer:
     async with call.transaction() as session:
         await found(call, session, VOLUME_ATTACHMENTS + "index")
     return Answer({"volumeAttachments": []})
 
 
-@routes.on("GET", ONE)
+@routes.on("GET", ONE, status=NEVER)
 async def show(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, VOLUME_ATTACHMENTS + "show")
     raise NotAttached(server.id, call.path["volume_id"])
 
 
-@routes.on("POST", ALL, body=AttachVolume)
+@routes.on("POST", ALL, body=AttachVolume, status=NEVER)
 async def attach(call: Call) -> Answer:
     volume_id = call.parse(AttachVolume).attachment.volume_id
     async with call.transaction() as session:
@@ -49,7 +50,7 @@ async def attach(call: Call) -> Answer:
     raise VolumeNotFound(volume_id)
 
 
-@routes.on("PUT", ONE, body=UpdateAttachment)
+@routes.on("PUT", ONE, body=UpdateAttachment, status=NEVER)
 async def update(call: Call) -> Answer:
     wanted, volume_id = call.parse(UpdateAttachment).attachment.volume_id, call.path["volume_id"]
     swaps = call.version < _UPDATE or wanted != volume_id
@@ -60,7 +61,7 @@ async def update(call: Call) -> Answer:
     raise NotAttached(server.id, volume_id)
 
 
-@routes.on("DELETE", ONE)
+@routes.on("DELETE", ONE, status=NEVER)
 async def detach(call: Call) -> Answer:
     async with call.transaction() as session:
         await found(call, session, VOLUME_ATTACHMENTS + "delete")

@@ -5,12 +5,13 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.api.errors import NotFound
+from renova.api.forms import Changed
 from renova.api.microversions import Change
 from renova.api.policies import EXTENDED_SERVER_ATTRIBUTES, IPS, SERVERS
 from renova.api.requests import Answer, Call, Routes
 from renova.api.schemas.servers import UpdateServer
 from renova.api.views import servers as views
-from renova.api.views.addresses import addresses
+from renova.api.views.addresses import Address, addresses
 from renova.api.views.servers import Sight
 from renova.compute import power, servers
 from renova.db.tables import Server
@@ -57,7 +58,12 @@ async def show(call: Call) -> Answer:
         return Answer({"server": views.shown(server, await sight_of_one(call, session, server))})
 
 
-@routes.on("PUT", "/servers/{server_id}", body=UpdateServer)
+@routes.on(
+    "PUT",
+    "/servers/{server_id}",
+    body=UpdateServer,
+    answer={"server": Changed(AS_SHOWN, views.ServerAnswer, views.ServerDetail)},
+)
 async def update(call: Call) -> Answer:
     changes = call.parse(UpdateServer).server
     async with call.transaction() as session:
@@ -68,22 +74,22 @@ async def update(call: Call) -> Answer:
     return Answer({"server": answer(server, sight)})
 
 
-@routes.on("DELETE", "/servers/{server_id}")
+@routes.on("DELETE", "/servers/{server_id}", status=204)
 async def delete(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, SERVERS + "delete")
         await power.begin_delete(session, call.parts.jobs, call.caller, server)
-    return Answer(status=204)
+    return Answer()
 
 
-@routes.on("GET", "/servers/{server_id}/ips")
+@routes.on("GET", "/servers/{server_id}/ips", answer={"addresses": dict[str, list[Address]]})
 async def list_addresses(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, IPS + "index")
     return Answer({"addresses": addresses(server)})
 
 
-@routes.on("GET", "/servers/{server_id}/ips/{label}")
+@routes.on("GET", "/servers/{server_id}/ips/{label}", answer=dict[str, list[Address]])
 async def show_addresses(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, IPS + "show")

@@ -3,10 +3,12 @@
 from renova.api.policies import AVAILABILITY_ZONE, SERVICES
 from renova.api.requests import Answer, Call, Routes
 from renova.api.schemas.services import ListServices
-from renova.api.views.services import ServiceView, zones
+from renova.api.views.services import ServiceView, ZoneView, zones
 from renova.compute.services import list_services
 
 routes = Routes()
+
+ZONES = {"availabilityZoneInfo": [ZoneView]}
 
 
 @routes.on("GET", "/os-services", query=ListServices, answer={"services": [ServiceView]})
@@ -18,13 +20,13 @@ async def index(call: Call) -> Answer:
     return Answer({"services": [ServiceView.of(service) for service in services]})
 
 
-@routes.on("GET", "/os-availability-zone")
+@routes.on("GET", "/os-availability-zone", answer=ZONES)
 async def list_zones(call: Call) -> Answer:
     call.can(AVAILABILITY_ZONE + "list")
     return await _zones(call, detailed=False)
 
 
-@routes.on("GET", "/os-availability-zone/detail")
+@routes.on("GET", "/os-availability-zone/detail", answer=ZONES)
 async def list_zones_in_detail(call: Call) -> Answer:
     call.can(AVAILABILITY_ZONE + "detail")
     return await _zones(call, detailed=True)

@@ -11,6 +11,17 @@ async def test_200_and_202_and_204(api: Api) -> None:
     assert (await api.call("DELETE", f"/servers/{server_id}")).status_code == 204
 
 
+async def test_201_created(api: Api) -> None:
+    answer = await api.call("PUT", f"/servers/{await api.new()}/tags/blue", version="2.26")
+    assert answer.status_code == 201
+
+
+async def test_300_multiple_choices(api: Api) -> None:
+    answer = await api.http.get("/servers")
+    assert answer.status_code == 300
+    assert {choice["id"] for choice in answer.json()["choices"]} == {"v2.0", "v2.1"}
+
+
 async def test_400_bad_request(api: Api) -> None:
     answer = await api.act(await api.new(), "rebuild", {})
     assert (answer.status_code, answer.json()["badRequest"]["code"]) == (400, 400)

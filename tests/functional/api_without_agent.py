@@ -15,6 +15,7 @@ from renova.agent.operations import operation_of
 from renova.compute.hosts import AGENT
 from renova.db.session import Sessions, make_engine, make_sessions
 from renova.db.tables import Action, KeyPair, Service
+from tests import told
 from tests.api_client import PROJECT, MadeUpTokens, api_client, configure
 from tests.fake_glance import CALLER, FakeGlance
 from tests.sample_images import MIB, qcow2
@@ -24,9 +25,21 @@ TABLES = ("servers", "generations", "ports", "actions", "events", "key_pairs", "
 
 
 class Api:
-    """`call` is a member's request; `image` and `other_image` are in Glance and fit the flavor "1"."""
+    """`call` is a member's request; `image` and `other_image` are in Glance and fit the flavor "1".
 
-    def __init__(self, http: httpx.AsyncClient, sessions: Sessions, glance: FakeGlance, tokens: MadeUpTokens):
+    Whatever it answers is held to the OpenAPI document of its version, unless `held` is False.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        sessions: Sessions,
+        glance: FakeGlance,
+        tokens: MadeUpTokens,
+        *,
+        held: bool,
+    ):
+        self.held = held
         self.http = http
         self.sessions = sessions
         self.glance = glance
@@ -52,7 +65,12 @@ class Api:
     ) -> httpx.Response:
         headers = {"OpenStack-API-Version": f"compute {version}", **(self.member if who is None else who)}
         content = None if body is None else json.dumps(body)
-        return await self.http.request(method, prefix + path, content=content, headers=headers)
+        answer = await self.http.request(method, prefix + path, content=content, headers=headers)
+        if self.held and "OpenStack-API-Version" in answer.headers:
+            spoken = answer.headers["OpenStack-API-Version"].removeprefix("compute ")
+            complaint = told.at(spoken).complaint(method, path.partition("?")[0], answer)
+            assert complaint is None, complaint
+        return answer
 
     async def get(self, path: str, **how: Any) -> dict[str, Any]:
         answer = await self.call("GET", path, **how)
@@ -120,7 +138,9 @@ class Api:
 
 
 @asynccontextmanager
-async def api_without_agent(database: str, directory: Path, options: str = "") -> AsyncIterator[Api]:
+async def api_without_agent(
+    database: str, directory: Path, options: str = "", *, held: bool = True
+) -> AsyncIterator[Api]:
     engine = make_engine(database)
     sessions = make_sessions(engine)
     now = datetime.now(UTC)
@@ -135,5 +155,5 @@ async def api_without_agent(database: str, directory: Path, options: str = "") -
     glance, tokens = FakeGlance(), MadeUpTokens()
     conf = configure(directory, options)
     async with api_client(conf, tokens, database=database, glance=glance) as http:
-        yield Api(http, sessions, glance, tokens)
+        yield Api(http, sessions, glance, tokens, held=held)
     await engine.dispose()

@@ -106,6 +106,25 @@ def joined(home: Path) -> Iterator[Cloud]:
             _stop(home, process)
 
 
+@contextmanager
+def running(state: State, log: Path, profile: str = "noa") -> Iterator[Cloud]:
+    """A cloud of one's own with the settings of these tests, and this profile."""
+    local = state.path / "local"
+    local.mkdir(mode=0o711, parents=True, exist_ok=True)
+    state.path.chmod(0o711)
+    for name, text in LOCAL.items():
+        (local / f"{name}.conf").write_text(text)
+    with (local / "renova.conf").open("a") as conf:
+        conf.write(f"[compute]\nprofile = {profile}\n")
+    process = start_up(state.path, state.port_offset, log)
+    try:
+        wait_until_ready(state.path, process, log)
+        yield Cloud(state)
+    finally:
+        subprocess.run([*RENOVA, "down", "--state", str(state.path)], check=False)
+        process.wait()
+
+
 def _start(home: Path) -> subprocess.Popen[str]:
     offset = free_port_offset()
     (home / "offset").write_text(str(offset))

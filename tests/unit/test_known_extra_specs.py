@@ -41,6 +41,7 @@ def test_taken(name: str, value: str) -> None:
         ("hw:numa_cpus.0", "0" + ",1-1" * 50 + "x", "is not of the format"),
         ("hw:cpu_polciy", "shared", "extra spec 'hw:cpu_polciy' does not appear to be a valid extra spec."),
         ("trait:HW_CPU_X86_AVX2", "maybe", "'maybe' is not one of: required, forbidden."),
+        ("trait:HW_CPU_X86_NONESUCH", "required", "does not appear to be a valid extra spec."),
         ("resources1:NONESUCH", "1", "does not appear to be a valid extra spec."),
     ],
 )

@@ -1,14 +1,15 @@
 """The extra specs that Nova knows, and the values that they take: what it validates from 2.86 on.
 
 A name without a namespace, or of a namespace that Nova does not know, may have any value. Source: Nova's
-configuration guide, "Extra Specs". Of the standard traits only the form of the name is looked at: there are
-hundreds, in a list that grows without Nova.
+configuration guide, "Extra Specs". Resource classes and traits are those of the libraries that Nova asks too.
 """
 
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import os_resource_classes
+import os_traits
 from oslo_utils import strutils
 
 from renova.errors import Invalid
@@ -65,13 +66,6 @@ ANY, COUNT, POSITIVE = Text(), Integer(least=0), Integer(least=1)
 _CPUS = r"\^?\d+(-\d+|,\^?\d+)*"
 _WORDS = "[a-zA-Z0-9_]+(,[a-zA-Z0-9_]+)*,?"
 _GROUP = "([a-zA-Z0-9_-]{1,64})?"
-_RESOURCES = (
-    *("VCPU", "MEMORY_MB", "DISK_GB", "PCI_DEVICE", "SRIOV_NET_VF", "NUMA_SOCKET", "NUMA_CORE"),
-    *("NUMA_THREAD", "NUMA_MEMORY_MB", "IPV4_ADDRESS", "VGPU", "VGPU_DISPLAY_HEAD", "PCPU", "FPGA", "PGPU"),
-    *("NET_BW_EGR_KILOBIT_PER_SEC", "NET_BW_IGR_KILOBIT_PER_SEC", "MEM_ENCRYPTION_CONTEXT"),
-    *("NET_PACKET_RATE_KILOPACKET_PER_SEC", "NET_PACKET_RATE_EGR_KILOPACKET_PER_SEC"),
-    "NET_PACKET_RATE_IGR_KILOPACKET_PER_SEC",
-)
 _CAPABILITIES = (
     *("id", "uuid", "service_id", "host", "vcpus", "memory_mb", "local_gb", "vcpus_used", "memory_mb_used"),
     *("local_gb_used", "hypervisor_type", "hypervisor_version", "hypervisor_hostname", "free_ram_mb"),
@@ -137,8 +131,8 @@ KNOWN: dict[str, Text | Integer | Switch] = {
     "quota:cpu_quota": Integer(),
     "quota:disk_(read|write|total)_(bytes|iops)_sec": COUNT,
     "quota:vif_(inbound|outbound)_(average|peak|burst)": COUNT,
-    f"resources{_GROUP}:({'|'.join(_RESOURCES)}|CUSTOM_[A-Z0-9_]+)": Integer(),
-    f"trait{_GROUP}:[A-Z0-9_]+": one_of("required", "forbidden"),
+    f"resources{_GROUP}:({'|'.join(os_resource_classes.STANDARDS)}|CUSTOM_[A-Z0-9_]+)": Integer(),
+    f"trait{_GROUP}:({'|'.join(os_traits.get_traits())}|CUSTOM_[A-Z0-9_]+)": one_of("required", "forbidden"),
     "vmware:(hw_version|storage_policy)": ANY,
 }
 _NAMESPACES = [form.partition(":")[0] for form in KNOWN if ":" in form]

@@ -1,5 +1,9 @@
-"""What a client sees of a server's network cards. Source: Nova's API reference, "Port interfaces"."""
+"""What a client sees of a server's network cards and of what is let through to them.
 
+Source: Nova's API reference, "Port interfaces" and "Servers security groups".
+"""
+
+import uuid
 from typing import Annotated, Self
 
 from renova.api.marked import View
@@ -26,4 +30,43 @@ class Interface(View):
             port_state="ACTIVE",  # A port is made with its server and never taken down.
             fixed_ips=[{"ip_address": port.address, "subnet_id": port.network_id}],
             tag=None,
+        )
+
+
+class SecurityRule(View):
+    id: str
+    parent_group_id: str
+    ip_protocol: str | None
+    from_port: int | None
+    to_port: int | None
+    group: dict[str, str]
+    ip_range: dict[str, str]
+
+
+class SecurityGroup(View):
+    id: str
+    name: str
+    description: str
+    tenant_id: str
+    rules: list[SecurityRule]
+
+    @classmethod
+    def default(cls, project_id: str) -> Self:
+        """The one group of a project. Its id is made from the project's, the same at every request."""
+        group_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"default security group of {project_id}"))
+        everything = SecurityRule(
+            id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"rule of {group_id}")),
+            parent_group_id=group_id,
+            ip_protocol=None,
+            from_port=None,
+            to_port=None,
+            group={},
+            ip_range={"cidr": "0.0.0.0/0"},
+        )
+        return cls(
+            id=group_id,
+            name="default",
+            description="Default security group",
+            tenant_id=project_id,
+            rules=[everything],
         )

@@ -14,7 +14,7 @@ from pydantic import Field
 from renova.api.marked import View
 from renova.api.microversions import since, until
 from renova.api.views import image_properties
-from renova.api.views.addresses import Address, addresses
+from renova.api.views.addresses import Address, PortAddress, addresses
 from renova.api.views.embedded import EmbeddedFlavor, Fault, ImageReference, Reference, fault_of, reference
 from renova.api.views.hosts import host_id
 from renova.api.views.links import Links
@@ -49,8 +49,8 @@ class ServerEntry(View):
     links: list[dict[str, str]]
 
 
-class ServerAnswer(ServerEntry):
-    """What PUT /servers/{id} answers."""
+class ServerBase(ServerEntry):
+    """What every answer about a server has."""
 
     status: str
     tenant_id: str
@@ -62,7 +62,6 @@ class ServerAnswer(ServerEntry):
     embedded_flavor: Annotated[EmbeddedFlavor, Field(alias="flavor"), since("2.47")]
     created: str
     updated: str
-    addresses: dict[str, list[Address]]
     access_ip_v4: Annotated[str, Field(alias="accessIPv4")]
     access_ip_v6: Annotated[str, Field(alias="accessIPv6")]
     disk_config: Annotated[str, Field(alias="OS-DCF:diskConfig")]
@@ -72,9 +71,19 @@ class ServerAnswer(ServerEntry):
     description: Annotated[str | None, since("2.19")]
     tags: Annotated[list[str], since("2.26")]
     trusted_image_certificates: Annotated[list[str] | None, since("2.63")]
-    # Not in lists.
-    server_groups: Annotated[list[str], Field(default_factory=list), since("2.71")]
     locked_reason: Annotated[str | None, since("2.73")]
+
+
+class Grouped(View):
+    """What every answer about one server has, and no list."""
+
+    server_groups: Annotated[list[str], since("2.71")]
+
+
+class ServerAnswer(ServerBase, Grouped):
+    """What PUT /servers/{id} answers, up to 2.74."""
+
+    addresses: dict[str, list[Address]]
 
 
 class RebuildAnswer(ServerAnswer):
@@ -85,9 +94,10 @@ class RebuildAnswer(ServerAnswer):
     user_data: Annotated[str | None, since("2.57")]
 
 
-class ServerDetail(ServerAnswer):
-    """What GET /servers/{id} and GET /servers/detail answer, and PUT /servers/{id} since 2.75."""
+class ServerListed(ServerBase):
+    """One server of GET /servers/detail."""
 
+    addresses: dict[str, list[PortAddress]]
     key_name: str | None
     config_drive: str
     availability_zone: Annotated[str, Field(alias="OS-EXT-AZ:availability_zone")]
@@ -115,6 +125,10 @@ class ServerDetail(ServerAnswer):
     ramdisk_id: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:ramdisk_id"), since("2.3")] = None
     root_device: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:root_device_name"), since("2.3")] = None
     user_data: Annotated[str | None, Field(alias="OS-EXT-SRV-ATTR:user_data"), since("2.3")] = None
+
+
+class ServerDetail(ServerListed, Grouped):
+    """What GET /servers/{id} answers, and PUT /servers/{id} since 2.75."""
 
 
 class RebuildDetail(ServerDetail):
@@ -188,9 +202,9 @@ def rebuilt_in_detail(server: Server, sight: Sight, admin_pass: str) -> RebuildD
     return RebuildDetail(**facts)
 
 
-def detail(server: Server, sight: Sight) -> ServerDetail:
+def detail(server: Server, sight: Sight) -> ServerListed:
     """A server of a list."""
-    return ServerDetail(**_detailed(server, sight))
+    return ServerListed(**_detailed(server, sight))
 
 
 def shown(server: Server, sight: Sight) -> ServerDetail:

@@ -40,7 +40,15 @@ class ServiceView(View):
         )
 
 
-def zones(services: list[Reporting], *, detailed: bool) -> list[dict[str, Any]]:
+class ZoneView(View):
+    """`hosts` is null but for admins who ask for details: by host and service, whether each is there."""
+
+    name: Annotated[str, Field(alias="zoneName")]
+    state: Annotated[dict[str, bool], Field(alias="zoneState")]
+    hosts: dict[str, dict[str, dict[str, bool | str | None]]] | None
+
+
+def zones(services: list[Reporting], *, detailed: bool) -> list[ZoneView]:
     """`availabilityZoneInfo`. A zone with a service in it counts as available, up or not, as in Nova."""
     if not services:
         return []
@@ -51,4 +59,4 @@ def zones(services: list[Reporting], *, detailed: bool) -> list[dict[str, Any]]:
             "active": True,
             "updated_at": to_the_microsecond(service.seen_at),
         }
-    return [{"zoneName": ZONE, "zoneState": {"available": True}, "hosts": hosts if detailed else None}]
+    return [ZoneView(name=ZONE, state={"available": True}, hosts=hosts if detailed else None)]
