@@ -4,6 +4,7 @@ import ctypes
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ instances = 100
 cores = 200
 """
 DISK_MIB = 256
+FILL_AGAIN = 0.01
 CLONE_NEWNS = 0x20000  # unshare(2)
 STRANGER = ("sleep", "3600")
 
@@ -152,14 +154,24 @@ class ChaosCloud:
 
     @contextmanager
     def full_disk(self) -> Iterator[str]:
-        """Inside, not one byte is left where the agent keeps its files."""
+        """Inside, not one byte is left where the agent keeps its files: what is freed is taken at once."""
         file = self.compute / "filler"
-        try:
-            with file.open("wb") as filler:
+        over = threading.Event()
+        with file.open("wb") as filler:
+
+            def fill_again() -> None:
+                while not over.wait(FILL_AGAIN):
+                    _fill(filler.fileno())
+
+            thread = threading.Thread(target=fill_again)
+            try:
                 size = _fill(filler.fileno())
-            yield f"{size >> 20} MiB written, then ENOSPC"
-        finally:
-            file.unlink(missing_ok=True)
+                thread.start()
+                yield f"{size >> 20} MiB written, then ENOSPC"
+            finally:
+                over.set()
+                thread.join()
+                file.unlink()
 
     def _kill_all(self) -> str:
         assert self._process is not None
