@@ -4,6 +4,7 @@ import ctypes
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from psycopg.rows import dict_row
 
 from chaos import processes
 from chaos.orders import Orders
+from renova.cloud.postgres import unprivileged_user
 from renova.cloud.state import State
 from tests.functional.shared_cloud import LOCAL, RENOVA, wait_until_ready
 from tests.waiting import wait_until
@@ -36,6 +38,7 @@ instances = 100
 cores = 200
 """
 DISK_MIB = 256
+FILL_AGAIN = 0.01
 CLONE_NEWNS = 0x20000  # unshare(2)
 STRANGER = ("sleep", "3600")
 
@@ -134,29 +137,41 @@ class ChaosCloud:
         name belong to a stranger by now.
         """
         killed = self._kill_all()
-        stranger = subprocess.Popen(STRANGER)
+        # Of PostgreSQL's own user, which can't see from the pid alone that it is no server of its kind.
+        stranger = subprocess.Popen(STRANGER, user=unprivileged_user())
         self._strangers.append(stranger)
         stale = [*self.state.path.glob("*.pid"), *self.state.run_path.glob("servers/*/pid")]
         for file in stale:
             file.write_text(f"{stranger.pid}\n")
-        lock = self.state.path / "postgres" / "postmaster.pid"
-        lines = lock.read_text().splitlines(keepends=True)
-        lock.write_text("".join([f"{stranger.pid}\n", *lines[1:]]))
+        locks = self.state.run_path.glob("postgres/.s.PGSQL.*.lock")
+        for lock in (self.state.path / "postgres" / "postmaster.pid", *locks):
+            lines = lock.read_text().splitlines(keepends=True)
+            lock.write_text("".join([f"{stranger.pid}\n", *lines[1:]]))
         self.start()
         if stranger.poll() is not None:
             raise RuntimeError("a stranger was killed for a pid that was somebody else's before")
-        return f"{killed}; {len(stale) + 1} pid files name a stranger"
+        return f"{killed}; {len(stale)} pid files and PostgreSQL's locks name a stranger"
 
     @contextmanager
     def full_disk(self) -> Iterator[str]:
-        """Inside, not one byte is left where the agent keeps its files."""
+        """Inside, not one byte is left where the agent keeps its files: what is freed is taken at once."""
         file = self.compute / "filler"
-        try:
-            with file.open("wb") as filler:
+        over = threading.Event()
+        with file.open("wb") as filler:
+
+            def fill_again() -> None:
+                while not over.wait(FILL_AGAIN):
+                    _fill(filler.fileno())
+
+            thread = threading.Thread(target=fill_again)
+            try:
                 size = _fill(filler.fileno())
-            yield f"{size >> 20} MiB written, then ENOSPC"
-        finally:
-            file.unlink(missing_ok=True)
+                thread.start()
+                yield f"{size >> 20} MiB written, then ENOSPC"
+            finally:
+                over.set()
+                thread.join()
+                file.unlink()
 
     def _kill_all(self) -> str:
         assert self._process is not None
@@ -165,8 +180,7 @@ class ChaosCloud:
         for service in ("agent", "api", "postgres"):
             if self._pid(service) not in services:
                 raise RuntimeError(f"{service} is not there to be killed")
-        processes.kill(services[:1])
-        processes.kill([*services[1:], *machines])
+        processes.kill([*services, *machines])
         self._process.wait()
         return f"killed {len(services)} services and {len(machines)} QEMU"
 

@@ -114,7 +114,7 @@ class Postgres:
             self._forget_dead()
 
     def _forget_dead(self) -> None:
-        """Remove the lock file of a server that was killed.
+        """Remove the lock files of a server that was killed.
 
         PostgreSQL takes that one for alive as long as nobody has reaped it, which some first processes of a
         container never do, and where its pid is another process's by now. The working directory tells better:
@@ -125,7 +125,8 @@ class Postgres:
             if time.monotonic() > deadline:
                 return
             time.sleep(0.05)
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        for lock in (self.data / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*.lock")):
+            lock.unlink(missing_ok=True)
 
     def _create(self) -> None:
         """initdb beside its final place, then a rename: a directory that is there is whole."""
