@@ -71,6 +71,18 @@ class QemuHypervisor:
         self._keep(machine)
         return machine
 
+    async def swap(self, spec: MachineSpec) -> Machine:
+        machine = self._machines.get(spec.server_id)
+        if machine is None:
+            raise RenovaError(f"Server {spec.server_id} has no machine.")
+        try:
+            await machine.swap(spec)
+        except BaseException:
+            await machine.quit()
+            raise
+        self._watch_end(machine)
+        return machine
+
     def stalled(self) -> list[Machine]:
         return [
             machine for machine in self._machines.values() if machine.stalled and not machine.ended.done()
@@ -122,6 +134,11 @@ class QemuHypervisor:
         if process is None:
             await asyncio.to_thread(directory.clean)
             return None
+        if not directory.spec.exists():
+            # An agent died while it exchanged the disks: this is neither the one machine nor the other.
+            await _end(process)
+            await asyncio.to_thread(directory.clean)
+            return None
         machine = None
         try:
             machine = QemuMachine(directory.read_spec(), process, directory)
@@ -149,14 +166,16 @@ class QemuHypervisor:
         """End a QEMU process of this server that could not be adopted: it holds the locks of the disks."""
         process = await _find(directory)
         if process:
-            process.kill()
-            await asyncio.shield(process.ended)
+            await _end(process)
 
     def _keep(self, machine: QemuMachine) -> None:
         self._machines[machine.spec.server_id] = machine
-        machine.ended.add_done_callback(partial(self._note_end, machine))
+        self._watch_end(machine)
         if self._bounding is None:
             self._bounding = asyncio.create_task(self._bound_logs())
+
+    def _watch_end(self, machine: QemuMachine) -> None:
+        machine.ended.add_done_callback(partial(self._note_end, machine))
 
     def _note_end(self, machine: QemuMachine, ended: asyncio.Future[str]) -> None:
         if machine.end_wanted:
@@ -197,6 +216,11 @@ async def _find(directory: RunDirectory) -> Process | None:
             return process
         await asyncio.sleep(0.02)
     return None
+
+
+async def _end(process: Process) -> None:
+    process.kill()
+    await asyncio.shield(process.ended)
 
 
 def _identity(user: str | None, accelerator: str) -> Identity | None:
