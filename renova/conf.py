@@ -52,6 +52,13 @@ AGENT = [
     ),
 ]
 REBUILD = [
+    cfg.StrOpt(
+        "method",
+        default="auto",
+        choices=["auto", "respawn"],
+        help="How a running server changes its system: auto exchanges the disks under its QEMU where that is "
+        "possible; respawn always starts a new QEMU, whose memory is empty.",
+    ),
     cfg.IntOpt(
         "keep_previous",
         default=24,
