@@ -55,6 +55,7 @@ def place() -> Iterator[Path]:
 def conf(place: Path) -> cfg.ConfigOpts:
     conf = options.load([])
     conf.set_override("run_path", str(place / "run"))
+    conf.set_override("accelerator", "tcg", group="compute")
     if os.geteuid() == 0:
         conf.set_override("qemu_user", "nobody", group="compute")
     return conf

@@ -7,6 +7,7 @@ and QEMU's QAPI reference for -blockdev.
 
 import json
 
+from renova.agent.qemu.accelerator import CPU
 from renova.agent.qemu.block_nodes import device_nodes, generation_nodes
 from renova.agent.qemu.inherited import Disks, Inherited
 from renova.agent.qemu.run_directory import GUEST_AGENT, QMP, SERIAL
@@ -14,8 +15,6 @@ from renova.agent.qemu.spec import MachineSpec, NetworkCard
 
 # A guest that breaks out of QEMU gets no new privileges, processes or obsolete system calls.
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
-# KVM has the host's own processor; under TCG "max" is everything that QEMU can emulate.
-CPU = {"tcg": "max", "kvm": "host"}
 GUEST_AGENT_PORT = "guest-agent"
 ROOT_DISK = "root-disk"
 # A write that the host can't do stops the guest, which knows nothing of it, and is done once more by `cont`.
