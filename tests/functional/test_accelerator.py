@@ -1,13 +1,16 @@
 """How an accelerator is chosen: trials with a real QEMU, and what they answer on hosts of another kind."""
+# ruff: noqa: ASYNC240  Nothing else runs in a test's event loop.
 
 import asyncio
 import json
 from pathlib import Path
 
 import pytest
+from oslo_config import cfg
 
 from renova.agent.qemu import accelerator
 from renova.agent.qemu.accelerator import find_accelerator
+from tests.functional.machines import MakeSpec, NextHypervisor
 
 QEMU = "qemu-system-x86_64"
 
@@ -67,6 +70,20 @@ async def test_where_nothing_speaks_it_is_tcg_until_something_does(
     assert asyncio.get_running_loop().time() - begun < 30
     assert await find_accelerator(str(tmp_path / "absent"), None, memory) == "tcg"
     assert not memory.exists()
+
+
+@pytest.mark.usefixtures("patient")
+async def test_machines_run_under_what_was_found(
+    next_hypervisor: NextHypervisor, conf: cfg.ConfigOpts, make_spec: MakeSpec, place: Path
+) -> None:
+    conf.set_override("state_path", str(place))
+    conf.set_override("accelerator", "auto", group="compute")
+
+    machine = await next_hypervisor().start(make_spec())
+
+    found = json.loads((place / "accelerator.json").read_text())["accelerator"]
+    arguments = Path(f"/proc/{machine.pid}/cmdline").read_bytes().split(b"\0")
+    assert f"q35,accel={found}".encode() in arguments
 
 
 def test_the_sector_is_one() -> None:
