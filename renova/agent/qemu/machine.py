@@ -85,7 +85,7 @@ class QemuMachine:
         return state
 
     async def go_on(self) -> None:
-        if self.stalled:
+        if self.stalled and not self.ended.done():
             await self._monitor.execute("cont")
 
     async def power_down(self, timeout: float) -> bool:
@@ -104,9 +104,9 @@ class QemuMachine:
 
     async def pause(self) -> None:
         self.end_wanted = True
-        await self._monitor.execute("stop")
-        self.stalled = None
+        # Said first, so that nobody lets a stalled guest go on from here.
         self._end(PAUSED)
+        await self._monitor.execute("stop")
 
     async def swap(self, spec: MachineSpec) -> None:
         """See `renova.agent.qemu.face.Hypervisor.swap`. After an error nobody knows what QEMU holds."""
