@@ -32,7 +32,12 @@ API = [
 DATABASE = [cfg.StrOpt("connection", secret=True, help="postgresql+psycopg://user:password@/db?host=…")]
 COMPUTE = [
     cfg.StrOpt("profile", default="noa", choices=["noa", "nova"], help="Whose contract a rebuild follows."),
-    cfg.StrOpt("accelerator", default="tcg", choices=["tcg", "kvm"], help="How QEMU runs guests."),
+    cfg.StrOpt(
+        "accelerator",
+        default="auto",
+        choices=["auto", "kvm", "tcg"],
+        help="How QEMU runs guests; auto is the one under which a boot sector spoke first.",
+    ),
     cfg.StrOpt("qemu", default="qemu-system-x86_64", help="The QEMU program."),
     cfg.StrOpt("qemu_user", help="Unprivileged user that QEMU runs as, when the agent is root."),
     cfg.IntOpt("shutdown_timeout", default=60, min=0, help="Seconds that a guest has to power itself off."),
@@ -52,6 +57,13 @@ AGENT = [
     ),
 ]
 REBUILD = [
+    cfg.StrOpt(
+        "method",
+        default="auto",
+        choices=["auto", "respawn"],
+        help="How a running server changes its system: auto exchanges the disks under its QEMU where that is "
+        "possible; respawn always starts a new QEMU, whose memory is empty.",
+    ),
     cfg.IntOpt(
         "keep_previous",
         default=24,

@@ -56,7 +56,7 @@ OPERATIONS: dict[str, Operation] = {
         tasks=resize_steps.RESIZING,
         steps=(
             Step("check_room", resize_steps.check_room),
-            Step("stop_guest", steps.stop_old, undo=steps.start_old),
+            Step("stop_guest", steps.end_old, undo=steps.start_old),
             Step("copy_disks", resize_steps.copy_disks),
             Step("swap_generation", resize_steps.swap, undo=steps.unswap),
             Step("start_guest", steps.start_new, undo=steps.end_new),

@@ -25,7 +25,7 @@ async def copy_disks(work: Work) -> None:
     """The new generation's disk: a copy of the old one, grown to the flavor. Its guest must not write
     meanwhile.
     """
-    await steps.stop_old(work)
+    await steps.end_old(work)
     source = _source(work)
     size = await in_thread(disks.bytes_of, source)
     await steps.ensure_disks(work, work.action.detail["to"], partial(disks.copy_overlay, source), size)

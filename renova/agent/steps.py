@@ -12,10 +12,11 @@ from pathlib import Path
 
 from sqlalchemy import update
 
-from renova.agent import config_drive, disks
+from renova.agent import config_drive, disks, exchange
 from renova.agent.files import in_thread
 from renova.agent.images import CachedBase
 from renova.agent.network import network_card, network_data
+from renova.agent.qemu.face import Machine
 from renova.agent.qemu.spec import MachineSpec
 from renova.agent.verify import verify
 from renova.agent.work import Interrupted, StepFailed, Work
@@ -140,10 +141,15 @@ async def ensure_stopped(work: Work) -> None:
     """
     machine = work.tools.hypervisor.get(work.action.server_id)
     if machine is not None:
-        patience = work.tools.conf.compute.shutdown_timeout
-        off = await work.unless_interrupted(machine.power_down(patience))
-        work.note("the guest powered itself off" if off else f"the guest was ended after {patience} s")
+        await _ask_to_power_down(work, machine)
         await machine.quit()
+
+
+async def _ask_to_power_down(work: Work, machine: Machine) -> bool:
+    patience = work.tools.conf.compute.shutdown_timeout
+    off = await work.unless_interrupted(machine.power_down(patience))
+    work.note("the guest powered itself off" if off else f"the guest was ended after {patience} s")
+    return off
 
 
 async def ensure_ended(work: Work) -> None:
@@ -228,22 +234,45 @@ def _changes_system(work: Work) -> bool:
     return bool(work.action.detail["from"] != work.action.detail["to"])
 
 
-async def stop_old(work: Work) -> None:
-    """Nothing to do when the new generation runs already: then the agent was killed after the swap."""
+def _machine_of(work: Work, end: str) -> Machine | None:
+    """The server's machine, if it is of the generation that the action leads "from" or "to"."""
     machine = work.tools.hypervisor.get(work.action.server_id)
-    if (
-        machine is not None
-        and machine.spec.generation == work.action.detail["from"]
-        and _changes_system(work)
-    ):
+    return machine if machine is not None and machine.spec.generation == work.action.detail[end] else None
+
+
+async def stop_old(work: Work) -> None:
+    """The guest has had its time to power itself off; its QEMU stays for the new generation to go on in.
+
+    One that was given no time runs on until then: its last moment is not in this step. Nothing to do when the
+    new generation runs already: then the agent was killed after the swap.
+    """
+    machine = _machine_of(work, "from")
+    if machine is not None and _changes_system(work):
+        if not _runs(work):
+            await ensure_stopped(work)
+        elif work.tools.conf.compute.shutdown_timeout == 0:
+            work.note("the guest runs until the new system takes its place")
+        elif not await _ask_to_power_down(work, machine):
+            await exchange.halt(machine)
+    await work.progress(STOPPED)
+
+
+async def end_old(work: Work) -> None:
+    """The guest is off and nobody has its disk open."""
+    if _machine_of(work, "from") is not None:
         await ensure_stopped(work)
     await work.progress(STOPPED)
 
 
 async def start_old(work: Work) -> None:
     """The old system runs again, if it is to run. It is not even touched when it was never stopped."""
-    if _runs(work):
-        await ensure_started(work, work.action.detail["from"])
+    await _start(work, "from")
+
+
+async def _start(work: Work, end: str) -> None:
+    machine = _machine_of(work, end)
+    if _runs(work) and (machine is None or machine.ended.done()):
+        await exchange.become(work, await spec_of(work, work.action.detail[end]))
 
 
 async def swap(work: Work) -> None:
@@ -259,15 +288,14 @@ async def unswap(work: Work) -> None:
 
 
 async def start_new(work: Work) -> None:
-    if _runs(work):
-        await ensure_started(work, work.action.detail["to"])
-        await work.progress(STARTED)
+    await _start(work, "to")
+    await work.progress(STARTED)
 
 
 async def end_new(work: Work) -> None:
-    machine = work.tools.hypervisor.get(work.action.server_id)
-    if machine is not None and machine.spec.generation == work.action.detail["to"] and _changes_system(work):
-        await machine.quit()
+    machine = _machine_of(work, "to")
+    if machine is not None and _changes_system(work):
+        await exchange.halt(machine)
 
 
 async def verify_new(work: Work) -> None:

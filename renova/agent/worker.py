@@ -267,6 +267,7 @@ async def run(conf: cfg.ConfigOpts) -> None:
             await worker.drop_stalled_jobs()
             await stack.enter_async_context(app.open_async())
             async with asyncio.TaskGroup() as group:
+                group.create_task(hypervisor.accelerator())
                 group.create_task(console.serve(hypervisor, run_path / "agent.sock", conf.agent.secret))
                 group.create_task(_every(REPORT, worker.report))
                 group.create_task(_every(SWEEP, worker.sweep))

@@ -8,6 +8,7 @@ from oslo_config import cfg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute import generations
+from renova.compute.method import Choice, method_of
 from renova.compute.rebuild import Wishes
 from renova.compute.states import VmState
 from renova.db.tables import CachedImage, Generation, Server
@@ -25,8 +26,9 @@ class Plan:
     """`changed`: by column, the value before and the one after; `unchanged`: columns.
 
     `fetch_bytes` is what the host still has to fetch of the image, None where there is none; `freed` the
-    system that is kept now and no longer after it. `stop_seconds` is the most that the guest has to power
-    itself off, `verify_seconds` the most that the new one has to prove that it lives.
+    system that is kept now and no longer after it. `method` is as far as the database can tell.
+    `stop_seconds` is the most that the guest has to power itself off, `verify_seconds` the most that the new
+    one has to prove that it lives.
     """
 
     image: Image | None
@@ -37,7 +39,7 @@ class Plan:
     freed: Generation | None
     fetch_bytes: int | None
     running: bool
-    method: str
+    method: Choice
     stop_seconds: int
     verified_by: str | None
     verify_seconds: int
@@ -65,7 +67,9 @@ async def plan_rebuild(
         freed=await generations.previous_of(session, server),
         fetch_bytes=None if image is None else await _bytes_to_fetch(session, server.host, image),
         running=running,
-        method="respawn" if running else "none",
+        method=method_of(
+            conf.rebuild.method, server.image_properties, image.properties if image else {}, running=running
+        ),
         stop_seconds=conf.compute.shutdown_timeout if running else 0,
         verified_by=verified_by if running else None,
         verify_seconds=(conf.rebuild.agent_timeout if agent else conf.rebuild.settle) if running else 0,

@@ -16,6 +16,13 @@ from renova.db.upgrade import upgrade
 from tests.functional import shared_cloud
 from tests.functional.agent_world import World
 from tests.functional.cloud_client import Client
+from tests.functional.machines import (  # noqa: F401  Fixtures.
+    conf,
+    hypervisor,
+    make_spec,
+    next_hypervisor,
+    place,
+)
 from tests.functional.shared_cloud import Cloud, Logs
 from tests.waiting import wait_until
 

@@ -25,6 +25,7 @@ LOCAL = {
     "glance": "[image_format]\ngpt_safety_checks_nonfatal = mbr\n",
     "renova": """\
 [compute]
+accelerator = tcg
 shutdown_timeout = 5
 [agent]
 reserve_mb = 64

@@ -46,7 +46,8 @@ async def test_what_is_kept_replaced_and_lost(api: Api) -> None:
         {"what": "user_data", "from": False, "to": True},
     ]
     assert told["lost"] == [{"what": "root disk", "generation": 1, "image": api.image, "kept_hours": 24}]
-    assert told["stop"] == {"method": "respawn", "at_most_seconds": 60}
+    why = "the machine stays and its disks are exchanged"
+    assert told["stop"] == {"method": "swap", "why": why, "at_most_seconds": 60}
     assert told["verify"] == {"by": "settling", "at_most_seconds": 5}
 
 
@@ -71,11 +72,19 @@ async def test_a_promised_guest_agent_is_what_is_waited_for(api: Api) -> None:
     assert told["verify"] == {"by": "guest agent", "at_most_seconds": 300}
 
 
+async def test_an_image_may_ask_for_a_new_qemu(api: Api) -> None:
+    server_id, image = await api.new(), str(uuid4())
+    api.glance.add(image, api.glance.data[api.image], renova_rebuild_method="respawn")
+    told = await plan(api, server_id, {"imageRef": image})
+    assert told["stop"]["method"] == "respawn"
+    assert told["stop"]["why"] == "an image has renova_rebuild_method=respawn"
+
+
 async def test_a_server_that_is_off_has_nothing_to_stop(api: Api) -> None:
     server_id = await api.new()
     await api.set(server_id, vm_state="stopped")
     told = await plan(api, server_id, {"imageRef": api.other_image})
-    assert told["stop"] == {"method": "none", "at_most_seconds": 0}
+    assert told["stop"] == {"method": "none", "why": "the server is off", "at_most_seconds": 0}
     assert told["verify"] == {"by": None, "at_most_seconds": 0}
 
 

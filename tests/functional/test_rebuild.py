@@ -50,7 +50,7 @@ def test_what_a_rebuild_keeps_and_what_it_replaces(client: Client) -> None:
         assert new[kept] == old[kept]
     assert new["image"]["id"] == new_image
     assert (new["name"], new["metadata"], new["description"]) == ("new-name", {"role": "db"}, "second")
-    assert client.pid(server_id) != old_pid
+    assert client.pid(server_id) == old_pid, "the disks are exchanged under the same QEMU"
     action = last_action(client, server_id)
     assert (action["action"], action["message"]) == ("rebuild", None)
     assert {event["result"] for event in action["events"]} == {"Success"}
@@ -87,6 +87,17 @@ def test_an_undo_boots_the_system_before_and_its_undo_the_one_after(client: Clie
         assert shown["addresses"] == addresses
     action = last_action(client, server_id)
     assert (action["action"], action["message"]) == ("undoRebuild", None)
+
+
+def test_an_image_may_ask_for_a_new_qemu(client: Client) -> None:
+    server_id = client.new(client.image("in the old memory", Then.OBEY))
+    client.wait_for_line(server_id, "in the old memory")
+    old_pid = client.pid(server_id)
+    image_id = client.image("in empty memory", Then.OBEY, renova_rebuild_method="respawn")
+    rebuild(client, server_id, image_id)
+    client.wait(server_id, "ACTIVE")
+    client.wait_for_line(server_id, "in empty memory")
+    assert client.pid(server_id) != old_pid
 
 
 def test_a_stopped_server_stays_stopped_and_starts_on_the_new_system(client: Client) -> None:

@@ -11,7 +11,10 @@ from pycdlib import PyCdlib
 from sqlalchemy import select, update
 
 from renova.agent import operations
+from renova.agent.engine import Deed
+from renova.agent.qemu.face import PAUSED
 from renova.agent.qemu.fake import Behaviour
+from renova.agent.work import Work
 from renova.compute.power import begin_delete, begin_reboot
 from renova.db.tables import Action, Event, Port, Server
 from tests.functional.agent_world import (
@@ -28,6 +31,13 @@ from tests.functional.agent_world import (
     with_step,
     with_undo,
 )
+
+
+@pytest.fixture(params=["auto", "respawn"])
+def world(world: World, request: pytest.FixtureRequest) -> World:
+    """Each test is one of both ways from the old system to the new one and back."""
+    world.conf.set_override("method", request.param, "rebuild")
+    return world
 
 
 async def test_a_rebuild_keeps_the_identity_and_the_generation_before(world: World) -> None:
@@ -149,11 +159,93 @@ async def test_an_undo_that_fails_leaves_no_more_than_the_two_systems_it_was_abo
 
 
 async def test_a_new_system_that_does_not_start_gives_way_to_the_old_one(world: World) -> None:
-    world.behaviour_of[2] = Behaviour(start_failure="no such machine")
+    world.behaviour_of[2] = Behaviour(start_failure="no such machine", swap_failure="no such node")
     await world.ask_rebuild()
     await world.work()
     await world.assert_old()
     assert "no such machine" in ((await world.actions())[-1].message or "")
+
+
+async def test_a_swap_that_fails_becomes_a_new_qemu(world: World) -> None:
+    world.conf.clear_override("method", "rebuild")
+    world.behaviour_of[2] = Behaviour(agent_delay=0, swap_failure="no such node")
+    was = world.running()
+    await world.ask_rebuild()
+    await world.work()
+    await world.assert_new()
+    assert was is not None
+    assert world.running() != (2, was[1])
+    assert (await start_events(world))["rebuild"] == "respawn: the swap failed: no such node"
+
+
+async def test_the_event_of_the_start_tells_the_way(world: World) -> None:
+    was = world.running()
+    assert was is not None
+    await world.ask_rebuild()
+    await world.work()
+    kept = world.running() == (2, was[1])
+    told = (await start_events(world))["rebuild"]
+    if world.conf.rebuild.method == "auto":
+        assert (kept, told) == (True, "swap: the machine stays and its disks are exchanged")
+    else:
+        assert (kept, told) == (False, "respawn: [rebuild] method = respawn")
+
+
+async def test_an_image_may_ask_for_a_new_qemu(world: World) -> None:
+    world.glance.add(NEW, world.glance.data[NEW], hw_qemu_guest_agent="yes", renova_rebuild_method="respawn")
+    was = world.running()
+    await world.ask_rebuild()
+    await world.work()
+    await world.assert_new()
+    assert was is not None
+    assert world.running() != (2, was[1])
+
+
+async def test_a_system_that_was_not_asked_runs_until_the_new_one_takes_its_place(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.conf.set_override("shutdown_timeout", 0, "compute")
+    was, seen = world.running(), []
+
+    def look(do: Deed) -> Deed:
+        async def deed(work: Work) -> None:
+            await do(work)
+            seen.append(world.running())
+
+        return deed
+
+    looking = with_step(operations.OPERATIONS["rebuild"], "swap_generation", look)
+    monkeypatch.setitem(operations.OPERATIONS, "rebuild", looking)
+    await world.ask_rebuild()
+    await world.work()
+    await world.assert_new()
+    assert seen == [was]
+
+
+async def test_a_deaf_system_is_halted_before_the_point_of_no_return(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked to power itself off may do so later: it is not what a failure can leave running."""
+    machine = world.hypervisor.get(world.server_id)
+    assert machine is not None
+    machine.become(machine.spec, Behaviour(power_down_delay=None))
+    broken = with_step(operations.OPERATIONS["rebuild"], "swap_generation", before(ValueError("it broke")))
+    monkeypatch.setitem(operations.OPERATIONS, "rebuild", broken)
+    old_end = machine.ended
+    await world.ask_rebuild()
+    await world.work()
+    await world.assert_old()
+    assert old_end.result() == PAUSED
+    assert world.running() != (1, machine.pid)
+
+
+async def start_events(world: World) -> dict[str, str | None]:
+    """By action, what the event of its start_guest says."""
+    async with world.sessions() as session:
+        rows = await session.execute(
+            select(Action.action, Event.details).join(Event).where(Event.name == "start_guest")
+        )
+    return {row.action: row.details for row in rows}
 
 
 async def test_a_new_system_whose_agent_stays_silent_gives_way_to_the_old_one(world: World) -> None:

@@ -32,6 +32,13 @@ BOTH = ["config-1.iso", "config-2.iso", "root-1.qcow2", "root-2.qcow2"]
 Moment = Callable[[BaseException], Wrap]
 
 
+@pytest.fixture(params=["auto", "respawn"])
+def world(world: World, request: pytest.FixtureRequest) -> World:
+    """Each test is one of both ways from a system to the other."""
+    world.conf.set_override("method", request.param, "rebuild")
+    return world
+
+
 @pytest.fixture
 async def rebuilt(world: World) -> World:
     await world.ask_rebuild()

@@ -9,7 +9,7 @@ import pytest
 
 from renova.agent.qemu import MachineSpec, NetworkCard
 from renova.agent.qemu.command_line import command_line
-from renova.agent.qemu.inherited import Inherited, OpenFile
+from renova.agent.qemu.inherited import Disks, Inherited, OpenFile
 
 CARD = NetworkCard("fa:16:3e:00:00:01", "10.1.0.9", "10.1.0.0/24", "10.1.0.1", "10.1.0.2")
 SPEC = MachineSpec(
@@ -25,17 +25,19 @@ SPEC = MachineSpec(
     cards=(CARD, replace(CARD, mac="fa:16:3e:00:00:02", address="10.1.0.10")),
 )
 INHERITED = Inherited(
-    base=OpenFile(10, SPEC.base),
-    root=OpenFile(11, SPEC.root),
-    config_drive=OpenFile(12, str(SPEC.config_drive)),
+    disks=Disks(
+        base=OpenFile(10, SPEC.base),
+        root=OpenFile(11, SPEC.root),
+        config_drive=OpenFile(12, str(SPEC.config_drive)),
+    ),
     console=OpenFile(13, "/run/renova/servers/x/console.log"),
     errors=14,
     sockets={"qmp": 15, "qga": 16, "serial": 17},
 )
 
 
-def arguments(option: str, spec: MachineSpec = SPEC, inherited: Inherited = INHERITED) -> list[str]:
-    line = command_line("qemu-system-x86_64", "tcg", spec, inherited)
+def arguments(option: str, spec: MachineSpec = SPEC) -> list[str]:
+    line = command_line("qemu-system-x86_64", "tcg", spec, INHERITED)
     return [value for name, value in pairwise(line) if name == option]
 
 
@@ -53,22 +55,36 @@ def test_a_spec_of_another_form_is_refused(text: str) -> None:
         MachineSpec.from_json(text)
 
 
+def test_a_machine_goes_on_with_other_disks_and_with_nothing_else_of_another() -> None:
+    new = replace(SPEC, generation=4, name="db", base="/b", base_format="raw", root="/r", config_drive="/c")
+    assert SPEC.is_same_machine(new)
+    other = (
+        replace(new, vcpus=1),
+        replace(new, ram_mib=64),
+        replace(new, cards=()),
+        replace(new, config_drive=None),
+    )
+    assert not [machine for machine in other if SPEC.is_same_machine(machine)]
+
+
 def test_qemu_follows_no_path_and_no_header() -> None:
-    files = {name: node["file"] for name, node in nodes().items() if name != "root"}
+    made = nodes()
+    assert made["root"] == {"driver": "raw", "node-name": "root", "file": "root-3"}
+    assert made["config"] == {"driver": "raw", "node-name": "config", "read-only": True, "file": "config-3"}
+    files = {name: made[name]["file"] for name in ("base-3", "root-3")} | {"config-3": made["config-3"]}
     assert {file["filename"] for file in files.values()} == {
         "/dev/fdset/10",
         "/dev/fdset/11",
         "/dev/fdset/12",
     }
-    assert nodes()["base-3"] == {
+    assert made["base-3"] == {
         "driver": "qcow2",
         "node-name": "base-3",
         "read-only": True,
         "backing": None,
         "file": files["base-3"],
     }
-    assert nodes()["root-3"]["backing"] == "base-3"
-    assert nodes()["root"] == {"driver": "raw", "node-name": "root", "file": "root-3"}
+    assert made["root-3"]["backing"] == "base-3"
     assert [name for name, file in files.items() if not file["read-only"]] == ["root-3"]
 
 
@@ -88,7 +104,7 @@ def test_a_card_is_closed_in_and_has_one_lease() -> None:
 
 
 def test_cards_have_the_same_place_with_and_without_a_config_drive() -> None:
-    without = arguments("-device", inherited=replace(INHERITED, config_drive=None))
+    without = arguments("-device", replace(SPEC, config_drive=None))
     assert arguments("-device") == [*without, "virtio-blk-pci,id=config-disk,drive=config"]
 
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
 from renova.agent.qemu import MachineSpec
-from renova.agent.qemu.face import PANICKED, POWERED_OFF
+from renova.agent.qemu.face import PANICKED, PAUSED, POWERED_OFF
 from renova.agent.qemu.fake import Behaviour, FakeHypervisor
 from renova.errors import RenovaError
 
@@ -73,3 +74,21 @@ async def test_a_start_may_fail() -> None:
         await hypervisor.start(SPEC)
 
     assert hypervisor.get(SPEC.server_id) is None
+
+
+async def test_a_swap_keeps_the_process_and_nothing_of_the_guest() -> None:
+    hypervisor = FakeHypervisor(
+        lambda spec: Behaviour(swap_failure="no such node" if spec.generation == 3 else None)
+    )
+    machine = await hypervisor.start(SPEC)
+    old_end, pid = machine.ended, machine.pid
+
+    assert await hypervisor.swap(replace(SPEC, generation=2)) is machine
+
+    assert (old_end.result(), machine.pid, machine.spec.generation) == (PAUSED, pid, 2)
+    assert not machine.ended.done()
+    with pytest.raises(RenovaError, match="no such node"):
+        await hypervisor.swap(replace(SPEC, generation=3))
+    assert hypervisor.get(SPEC.server_id) is None
+    with pytest.raises(RenovaError, match="QEMU is gone"):
+        await hypervisor.swap(replace(SPEC, generation=2))

@@ -31,8 +31,7 @@ async def copy_root(
     await _give_up(monitor)
     descriptor = await asyncio.to_thread(os.open, target, os.O_RDWR)
     try:
-        monitor.send_descriptor(descriptor)
-        number = (await monitor.execute("add-fd"))["fdset-id"]
+        number = await monitor.hand_over(descriptor, str(target))
     finally:
         os.close(descriptor)
     try:

@@ -53,6 +53,11 @@ class BoundedLog:
         except FileNotFoundError:
             return
 
+    def clear(self) -> None:
+        """Begin anew. Its writer must not be writing."""
+        with self._locked(os.O_RDWR, fcntl.LOCK_EX) as file:
+            os.ftruncate(file, 0)
+
     @contextmanager
     def _locked(self, flags: int, lock: int) -> Iterator[int]:
         """The open file. The lock keeps a reader from seeing a log that is being shortened."""

@@ -7,14 +7,14 @@ and QEMU's QAPI reference for -blockdev.
 
 import json
 
-from renova.agent.qemu.inherited import Inherited, OpenFile
+from renova.agent.qemu.accelerator import CPU
+from renova.agent.qemu.block_nodes import device_nodes, generation_nodes
+from renova.agent.qemu.inherited import Disks, Inherited
 from renova.agent.qemu.run_directory import GUEST_AGENT, QMP, SERIAL
 from renova.agent.qemu.spec import MachineSpec, NetworkCard
 
 # A guest that breaks out of QEMU gets no new privileges, processes or obsolete system calls.
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
-# KVM has the host's own processor; under TCG "max" is everything that QEMU can emulate.
-CPU = {"tcg": "max", "kvm": "host"}
 GUEST_AGENT_PORT = "guest-agent"
 ROOT_DISK = "root-disk"
 # A write that the host can't do stops the guest, which knows nothing of it, and is done once more by `cont`.
@@ -37,10 +37,10 @@ def command_line(program: str, accelerator: str, spec: MachineSpec, inherited: I
         *_consoles(inherited),
         *("-device", "pvpanic-pci"),
         *("-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"),
-        *_root_disk(spec, inherited),
+        *_disks(spec, inherited.disks),
         *_cards(spec.cards),
         # Last, so that cards have the same PCI slots, hence the same names, with and without it.
-        *_config_drive(inherited.config_drive),
+        *_config_drive(spec),
     ]
 
 
@@ -70,49 +70,16 @@ def _consoles(inherited: Inherited) -> list[str]:
     ]
 
 
-def _root_disk(spec: MachineSpec, inherited: Inherited) -> list[str]:
-    """The overlay of this generation on its base, below a node "root" that stays when a disk is exchanged.
-
-    Drivers and backing nodes are always named, so that no path or format in a header is ever followed.
-    """
-    generation = spec.generation
-    base = {"driver": spec.base_format, "node-name": f"base-{generation}", "read-only": True}
-    if spec.base_format == "qcow2":
-        base["backing"] = None
-    return [
-        *_node(base | {"file": _file(inherited.base, read_only=True)}),
-        *_node(
-            {
-                "driver": "qcow2",
-                "node-name": f"root-{generation}",
-                "file": _file(inherited.root, read_only=False),
-                "backing": f"base-{generation}",
-            }
-        ),
-        *_node({"driver": "raw", "node-name": "root", "file": f"root-{generation}"}),
-        *("-device", f"virtio-blk-pci,id={ROOT_DISK},drive=root,bootindex=0,{ON_ERROR}"),
-    ]
+def _disks(spec: MachineSpec, disks: Disks) -> list[str]:
+    """The block nodes, and the device of the root disk."""
+    nodes = [*generation_nodes(spec, disks), *device_nodes(spec)]
+    arguments = [argument for node in nodes for argument in ("-blockdev", json.dumps(node))]
+    return [*arguments, "-device", f"virtio-blk-pci,id={ROOT_DISK},drive=root,bootindex=0,{ON_ERROR}"]
 
 
-def _config_drive(file: OpenFile | None) -> list[str]:
+def _config_drive(spec: MachineSpec) -> list[str]:
     """A read-only virtio disk: Debian's cloud kernel has no driver for the CD of a q35 machine."""
-    if file is None:
-        return []
-    node = {
-        "driver": "raw",
-        "node-name": "config",
-        "read-only": True,
-        "file": _file(file, read_only=True),
-    }
-    return [*_node(node), "-device", "virtio-blk-pci,id=config-disk,drive=config"]
-
-
-def _file(file: OpenFile, *, read_only: bool) -> dict[str, object]:
-    return {"driver": "file", "filename": file.reference, "read-only": read_only, "auto-read-only": False}
-
-
-def _node(node: dict[str, object]) -> list[str]:
-    return ["-blockdev", json.dumps(node)]
+    return ["-device", "virtio-blk-pci,id=config-disk,drive=config"] if spec.config_drive else []
 
 
 def _cards(cards: tuple[NetworkCard, ...]) -> list[str]:

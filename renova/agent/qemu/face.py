@@ -23,7 +23,8 @@ class Machine(Protocol):
         """Resolves, milliseconds after the guest no longer runs, with the reason ("guest powered off").
 
         The QEMU process may still exist then: a guest that powered itself off leaves it paused. The future
-        never fails and must not be cancelled: wait for it under asyncio.wait or asyncio.shield.
+        never fails and must not be cancelled: wait for it under asyncio.wait or asyncio.shield. After a swap
+        it is another, that of the new guest.
         """
 
     @property
@@ -57,6 +58,9 @@ class Machine(Protocol):
         Returns True as soon as the guest is off, False when it still runs after `timeout` seconds.
         """
 
+    async def pause(self) -> None:
+        """Halt the guest where it is, for good: it has ended. Raises RenovaError where QEMU can't."""
+
     async def reset(self) -> None:
         """Press the reset button. Raises RenovaError where QEMU can't."""
 
@@ -80,6 +84,7 @@ class Machine(Protocol):
 # Reasons that something is decided by; any other is for people only.
 POWERED_OFF = "guest powered off"
 PANICKED = "guest panicked"
+PAUSED = "guest paused"
 
 # Reasons of a stall.
 NO_SPACE = "the host's disk is full"
@@ -99,13 +104,23 @@ class Hypervisor(Protocol):
         """Attach to every machine that an earlier process left running; once, before anything else.
 
         A machine whose guest ended in the meantime is among them, and `on_end` is called for it. One that was
-        never let run is ended. What a dead QEMU left behind is removed, except its console log.
+        never let run, or was in the middle of a swap, is ended. What a dead QEMU left behind is removed,
+        except its console log.
         """
 
     async def start(self, spec: MachineSpec) -> Machine:
         """Start a machine and return when its processors run. Its console log starts empty.
 
         Raises RenovaError with QEMU's own last words where it does not start, and when the server runs.
+        """
+
+    async def swap(self, spec: MachineSpec) -> Machine:
+        """Exchange the disks of the server's machine under its QEMU, for those of another generation, and
+        return when the new guest's processors run. `spec` is the same machine but for its disks.
+
+        A guest that still runs is paused at the last moment; nothing of it (console log, end, panic, resets,
+        guest agent) counts for the new one. Memory keeps what the old system left in it. Raises RenovaError,
+        and then the machine has been ended.
         """
 
     def stalled(self) -> list[Machine]:

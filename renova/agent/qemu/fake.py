@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from renova.agent.qemu.face import PANICKED, POWERED_OFF, EndCallback, Machine
+from renova.agent.qemu.face import PANICKED, PAUSED, POWERED_OFF, EndCallback, Machine
 from renova.agent.qemu.spec import MachineSpec
 from renova.errors import RenovaError
 
@@ -20,11 +20,13 @@ from renova.errors import RenovaError
 class Behaviour:
     """How a machine and its guest behave. Delays are in seconds; a delay of None is for ever.
 
-    `start_failure` is the sentence that QEMU fails with. `resets` is a guest that resets without end.
+    `start_failure` and `swap_failure` are the sentences that QEMU fails with. `resets` is a guest that resets
+    without end.
     """
 
     start_delay: float = 0
     start_failure: str | None = None
+    swap_failure: str | None = None
     power_down_delay: float | None = 0
     agent_delay: float | None = None
     resets: bool = False
@@ -37,12 +39,16 @@ class FakeMachine:
     """
 
     def __init__(self, spec: MachineSpec, pid: int, behaviour: Behaviour) -> None:
-        self.spec = spec
         self.pid = pid
+        self.quitted = False
+        self.become(spec, behaviour)
+
+    def become(self, spec: MachineSpec, behaviour: Behaviour) -> None:
+        """Another guest runs from now on."""
+        self.spec = spec
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.panicked = False
         self.end_wanted = False
-        self.quitted = False
         self.stalled: str | None = None
         self._behaviour = behaviour
         self._reset_at: float | None = None
@@ -60,6 +66,10 @@ class FakeMachine:
             self.end(POWERED_OFF)
         self.end_wanted = self.ended.done()
         return self.ended.done()
+
+    async def pause(self) -> None:
+        self.end_wanted = True
+        self.end(PAUSED)
 
     async def reset(self) -> None:
         self._reset_at = time.monotonic()
@@ -104,9 +114,23 @@ class FakeHypervisor:
         if behaviour.start_failure:
             raise RenovaError(f"QEMU did not start: {behaviour.start_failure}")
         machine = FakeMachine(spec, next(self._pids), behaviour)
-        machine.ended.add_done_callback(lambda ended: self._note_end(machine, ended.result()))
-        self._machines[spec.server_id] = machine
-        self._consoles[spec.server_id] = behaviour.console
+        self._keep(machine, behaviour)
+        return machine
+
+    async def swap(self, spec: MachineSpec) -> FakeMachine:
+        machine = self._machines[spec.server_id]
+        if machine.quitted:
+            raise RenovaError("QEMU is gone")
+        if not machine.spec.is_same_machine(spec):
+            raise AssertionError("A swap exchanges the disks and nothing else.")
+        behaviour = self._behaviour(spec)
+        await machine.pause()
+        await asyncio.sleep(behaviour.start_delay)
+        if behaviour.swap_failure:
+            await machine.quit()
+            raise RenovaError(behaviour.swap_failure)
+        machine.become(spec, behaviour)
+        self._keep(machine, behaviour)
         return machine
 
     def stalled(self) -> list[Machine]:
@@ -132,6 +156,11 @@ class FakeHypervisor:
 
     async def close(self) -> None:
         self.on_end = None
+
+    def _keep(self, machine: FakeMachine, behaviour: Behaviour) -> None:
+        machine.ended.add_done_callback(lambda ended: self._note_end(machine, ended.result()))
+        self._machines[machine.spec.server_id] = machine
+        self._consoles[machine.spec.server_id] = behaviour.console
 
     def _note_end(self, machine: FakeMachine, reason: str) -> None:
         if self.on_end and not machine.end_wanted:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
+from renova.agent.qemu.accelerator import KVM, find_accelerator
 from renova.agent.qemu.bounded_log import BOUND_INTERVAL, BoundedLog
 from renova.agent.qemu.command_line import command_line
 from renova.agent.qemu.face import EndCallback, Machine
@@ -32,21 +33,33 @@ logger = logging.getLogger(__name__)
 
 
 class QemuHypervisor:
-    """See `renova.agent.qemu.face.Hypervisor`. Uses run_path and the options of [compute]."""
+    """See `renova.agent.qemu.face.Hypervisor`. Uses state_path, run_path and the options of [compute]."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self.on_end: EndCallback | None = None
         self._servers = Path(conf.run_path) / "servers"
         self._program: str = conf.compute.qemu
-        self._accelerator: str = conf.compute.accelerator
-        self._identity = _identity(conf.compute.qemu_user, self._accelerator)
+        self._option: str = conf.compute.accelerator
+        self._memory = Path(conf.state_path) / "accelerator.json"
+        self._identity = _identity(conf.compute.qemu_user, self._option)
         self._machines: dict[str, QemuMachine] = {}
+        self._finding: asyncio.Task[str] | None = None
         self._bounding: asyncio.Task[None] | None = None
 
     async def adopt(self) -> list[Machine]:
         directories = await asyncio.to_thread(lambda: list(run_directories(self._servers)))
         adopted = await asyncio.gather(*(self._adopt(directory) for directory in directories))
         return [machine for machine in adopted if machine]
+
+    async def accelerator(self) -> str:
+        """How guests are run, "tcg" or "kvm". The first call on a host may take some seconds, in which
+        nothing can be started.
+        """
+        if self._option != "auto":
+            return self._option
+        if self._finding is None:
+            self._finding = asyncio.create_task(find_accelerator(self._program, self._identity, self._memory))
+        return await asyncio.shield(self._finding)
 
     async def start(self, spec: MachineSpec) -> Machine:
         old = self._machines.get(spec.server_id)
@@ -56,8 +69,9 @@ class QemuHypervisor:
             await old.quit()
         directory = self._directory(spec.server_id)
         await self._end_leftover(directory)
+        accelerator = await self.accelerator()
         # All in one thread: were the wait given up, descriptors that QEMU is to inherit would be closed.
-        pid = await asyncio.to_thread(self._spawn, spec, directory)
+        pid = await asyncio.to_thread(self._spawn, spec, directory, accelerator)
         machine = QemuMachine(spec, Process(pid, os.pidfd_open(pid)), directory)
         try:
             await machine.connect(START)
@@ -69,6 +83,18 @@ class QemuHypervisor:
             await machine.kill_after(0)
             raise
         self._keep(machine)
+        return machine
+
+    async def swap(self, spec: MachineSpec) -> Machine:
+        machine = self._machines.get(spec.server_id)
+        if machine is None:
+            raise RenovaError(f"Server {spec.server_id} has no machine.")
+        try:
+            await machine.swap(spec)
+        except BaseException:
+            await machine.quit()
+            raise
+        self._watch_end(machine)
         return machine
 
     def stalled(self) -> list[Machine]:
@@ -94,20 +120,21 @@ class QemuHypervisor:
         return await asyncio.to_thread(BoundedLog(self._directory(server_id).console).tail, lines)
 
     async def close(self) -> None:
-        if self._bounding:
-            self._bounding.cancel()
-            await asyncio.gather(self._bounding, return_exceptions=True)
+        for task in (self._bounding, self._finding):
+            if task:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await asyncio.gather(*(machine.let_go() for machine in self._machines.values()))
         self._machines.clear()
 
-    def _spawn(self, spec: MachineSpec, directory: RunDirectory) -> int:
+    def _spawn(self, spec: MachineSpec, directory: RunDirectory, accelerator: str) -> int:
         """Start a QEMU that waits, and note whose it is. Blocks."""
         directory.make()
         inherited = Inherited.open(spec, directory)
         try:
             directory.write_spec(spec)
             pid = spawn(
-                command_line(self._program, self._accelerator, spec, inherited),
+                command_line(self._program, accelerator, spec, inherited),
                 output=inherited.errors,
                 descriptors=inherited.numbers,
                 identity=self._identity,
@@ -120,6 +147,11 @@ class QemuHypervisor:
     async def _adopt(self, directory: RunDirectory) -> QemuMachine | None:
         process = await _find(directory)
         if process is None:
+            await asyncio.to_thread(directory.clean)
+            return None
+        if not directory.spec.exists():
+            # An agent died while it exchanged the disks: this is neither the one machine nor the other.
+            await _end(process)
             await asyncio.to_thread(directory.clean)
             return None
         machine = None
@@ -149,14 +181,16 @@ class QemuHypervisor:
         """End a QEMU process of this server that could not be adopted: it holds the locks of the disks."""
         process = await _find(directory)
         if process:
-            process.kill()
-            await asyncio.shield(process.ended)
+            await _end(process)
 
     def _keep(self, machine: QemuMachine) -> None:
         self._machines[machine.spec.server_id] = machine
-        machine.ended.add_done_callback(partial(self._note_end, machine))
+        self._watch_end(machine)
         if self._bounding is None:
             self._bounding = asyncio.create_task(self._bound_logs())
+
+    def _watch_end(self, machine: QemuMachine) -> None:
+        machine.ended.add_done_callback(partial(self._note_end, machine))
 
     def _note_end(self, machine: QemuMachine, ended: asyncio.Future[str]) -> None:
         if machine.end_wanted:
@@ -199,8 +233,14 @@ async def _find(directory: RunDirectory) -> Process | None:
     return None
 
 
+async def _end(process: Process) -> None:
+    process.kill()
+    await asyncio.shield(process.ended)
+
+
 def _identity(user: str | None, accelerator: str) -> Identity | None:
-    """An unprivileged user with no group but its own and, for KVM, the one that may open /dev/kvm.
+    """An unprivileged user with no group but its own and, where KVM may be used, the one that may open
+    /dev/kvm.
 
     None where QEMU runs as whoever runs the agent. Never root's group, which an unprepared /dev/kvm has.
     """
@@ -210,5 +250,5 @@ def _identity(user: str | None, accelerator: str) -> Identity | None:
         entry = pwd.getpwnam(user)
     except KeyError:
         raise RenovaError(f"[compute] qemu_user: there is no user {user}") from None
-    kvm = Path("/dev/kvm").stat().st_gid if accelerator == "kvm" else 0
+    kvm = KVM.stat().st_gid if accelerator != "tcg" and KVM.exists() else 0
     return Identity(entry.pw_uid, entry.pw_gid, (kvm,) if kvm else ())

@@ -1,9 +1,10 @@
-"""What one QEMU process inherits: open files and listening sockets, opened by the agent on its behalf."""
+"""What one QEMU process is given: open files and listening sockets, opened by the agent on its behalf."""
 
 import os
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 from renova.agent.qemu.run_directory import GUEST_AGENT, QMP, SERIAL, RunDirectory
@@ -13,7 +14,7 @@ from renova.errors import RenovaError
 
 @dataclass(frozen=True)
 class OpenFile:
-    """A file that QEMU inherits: the descriptor's number, and the path for whoever reads the arguments."""
+    """A file that QEMU is given: the descriptor's number, and the path for whoever asks what it has open."""
 
     number: int
     path: str
@@ -25,15 +26,35 @@ class OpenFile:
 
 
 @dataclass(frozen=True)
+class Disks:
+    """The files of one generation."""
+
+    base: OpenFile
+    root: OpenFile
+    config_drive: OpenFile | None
+
+    @property
+    def files(self) -> list[OpenFile]:
+        return [file for file in (self.base, self.root, self.config_drive) if file]
+
+
+def open_disks(spec: MachineSpec, stack: ExitStack) -> Disks:
+    """Open the files of a generation until `stack` closes. Raises RenovaError where one is missing."""
+    return Disks(
+        base=_opened(stack, spec.base, os.O_RDONLY),
+        root=_opened(stack, spec.root, os.O_RDWR),
+        config_drive=_opened(stack, spec.config_drive, os.O_RDONLY) if spec.config_drive else None,
+    )
+
+
+@dataclass(frozen=True)
 class Inherited:
     """Descriptors by what they are for; `sockets` by chardev. Close it as soon as QEMU has been spawned.
 
     As long as the agent holds a listening socket too, a QEMU that died would not be noticed on it.
     """
 
-    base: OpenFile
-    root: OpenFile
-    config_drive: OpenFile | None
+    disks: Disks
     console: OpenFile
     errors: int
     sockets: dict[str, int]
@@ -41,7 +62,7 @@ class Inherited:
 
     @property
     def files(self) -> list[OpenFile]:
-        return [file for file in (self.base, self.root, self.config_drive, self.console) if file]
+        return [*self.disks.files, self.console]
 
     @property
     def numbers(self) -> list[int]:
@@ -56,27 +77,26 @@ class Inherited:
         fresh_log = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC
         with ExitStack() as stack:
 
-            def opened(path: object, flags: int) -> OpenFile:
-                try:
-                    number = os.open(str(path), flags | os.O_NOFOLLOW, mode=0o600)
-                except OSError as error:
-                    raise RenovaError(f"{path} can't be opened: {error.strerror}") from error
-                stack.callback(os.close, number)
-                return OpenFile(number, str(path))
-
             def listening(name: str) -> int:
                 made: socket.socket = stack.enter_context(directory.listen(name))
                 return made.fileno()
 
             return cls(
-                base=opened(spec.base, os.O_RDONLY),
-                root=opened(spec.root, os.O_RDWR),
-                config_drive=opened(spec.config_drive, os.O_RDONLY) if spec.config_drive else None,
-                console=opened(directory.console, fresh_log),
-                errors=opened(directory.errors, fresh_log).number,
+                disks=open_disks(spec, stack),
+                console=_opened(stack, directory.console, fresh_log),
+                errors=_opened(stack, directory.errors, fresh_log).number,
                 sockets={name: listening(name) for name in (QMP, GUEST_AGENT, SERIAL)},
                 _open=stack.pop_all(),
             )
 
     def close(self) -> None:
         self._open.close()
+
+
+def _opened(stack: ExitStack, path: str | Path, flags: int) -> OpenFile:
+    try:
+        number = os.open(path, flags | os.O_NOFOLLOW, mode=0o600)
+    except OSError as error:
+        raise RenovaError(f"{path} can't be opened: {error.strerror}") from error
+    stack.callback(os.close, number)
+    return OpenFile(number, str(path))

@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from renova.agent.qemu import block_nodes
 from renova.agent.qemu.backup import copy_root
+from renova.agent.qemu.bounded_log import BoundedLog
 from renova.agent.qemu.command_line import GUEST_AGENT_PORT, ROOT_DISK
-from renova.agent.qemu.face import NO_SPACE, PANICKED, POWERED_OFF, WRITE_FAILED
+from renova.agent.qemu.face import NO_SPACE, PANICKED, PAUSED, POWERED_OFF, WRITE_FAILED
 from renova.agent.qemu.guest_agent import GuestAgent
 from renova.agent.qemu.monitor import Event, Monitor
 from renova.agent.qemu.process import Process
@@ -23,6 +25,9 @@ AGENT_ANSWER = 2.0
 # A guest that is still booting has no one to notice its power button: it is pressed again, as Nova does.
 PRESS_AGAIN = 10.0
 QUIT = 3.0
+RESET = 10.0
+# Where a PC's processor finds its first jump, of 5 bytes: below 1 MiB, and in the ROM below 4 GiB.
+RESET_VECTORS = (0xFFFF0, 0xFFFFFFF0)
 # A guest writes what it still holds in memory before its file systems are frozen.
 FREEZE = 10.0
 
@@ -36,18 +41,24 @@ class QemuMachine:
     def __init__(self, spec: MachineSpec, process: Process, directory: RunDirectory) -> None:
         self.spec = spec
         self.pid = process.pid
-        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.end_wanted = False
-        self.panicked = False
-        self.last_guest_reset: float | None = None
-        self.stalled: str | None = None
         self.last_words = ""
         self._process = process
         self._directory = directory
         self._monitor = Monitor(directory.socket(QMP), self._note)
         self._guest_agent = GuestAgent(directory.socket(GUEST_AGENT))
         self._agent_port_open = asyncio.Event()
+        self._was_reset = asyncio.Event()
+        self._forget_guest()
         self.gone = asyncio.create_task(self._watch())
+
+    def _forget_guest(self) -> None:
+        """What is known of a guest, before it has run."""
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.end_wanted = False
+        self.panicked = False
+        self.last_guest_reset: float | None = None
+        self.stalled: str | None = None
+        self._agent_port_open.clear()
 
     async def connect(self, timeout: float) -> None:
         """Raises RenovaError when the monitor does not answer in time."""
@@ -69,10 +80,12 @@ class QemuMachine:
         elif state == "io-error":
             full = await self._disk_status() == "nospace"
             self.stalled = NO_SPACE if full else WRITE_FAILED
+        elif state == "paused":
+            self._end(PAUSED)
         return state
 
     async def go_on(self) -> None:
-        if self.stalled:
+        if self.stalled and not self.ended.done():
             await self._monitor.execute("cont")
 
     async def power_down(self, timeout: float) -> bool:
@@ -88,6 +101,54 @@ class QemuMachine:
             return self.ended.done()
         finally:
             self.end_wanted = self.ended.done()
+
+    async def pause(self) -> None:
+        self.end_wanted = True
+        # Said first, so that nobody lets a stalled guest go on from here.
+        self._end(PAUSED)
+        await self._monitor.execute("stop")
+
+    async def swap(self, spec: MachineSpec) -> None:
+        """See `renova.agent.qemu.face.Hypervisor.swap`. After an error nobody knows what QEMU holds."""
+        descriptors = await block_nodes.add_generation(self._monitor, spec)
+        await self.pause()
+        # From here until the new guest runs no file says what this QEMU holds: an agent that finds it so,
+        # because this one was killed, ends it. On no account may it be taken for either generation.
+        self._directory.forget_spec()
+        await self._check_firmware()
+        await block_nodes.exchange(self._monitor, spec)
+        await self._boot()
+        old, self.spec = self.spec, spec
+        await asyncio.to_thread(self._directory.write_spec, spec)
+        await block_nodes.drop_generation(self._monitor, old, kept=descriptors)
+
+    async def _check_firmware(self) -> None:
+        """Raise RenovaError where a reset would lead nowhere: the first jump below 1 MiB is not the ROM's.
+
+        In the first milliseconds of a machine SeaBIOS shows memory in the ROM's place before it has copied
+        itself there. A reset takes neither back, so one in that moment leaves zeros to boot from, for ever.
+        """
+        shown, rom = [
+            await self._monitor.execute("human-monitor-command", {"command-line": f"xp/5xb {vector:#x}"})
+            for vector in RESET_VECTORS
+        ]
+        if shown.partition(":")[2] != rom.partition(":")[2]:
+            raise RenovaError("the guest's firmware is not in its place")
+
+    async def _boot(self) -> None:
+        """Let a guest that stands still begin anew, with nothing of what it was before."""
+        self._was_reset.clear()
+        await self._monitor.execute("system_reset")
+        # QEMU answers before it has reset the machine: one that ran on would have the old system's memory
+        # and the new one's disk.
+        try:
+            async with asyncio.timeout(RESET):
+                await self._was_reset.wait()
+        except TimeoutError as error:
+            raise RenovaError(f"QEMU did not reset its guest within {RESET:.0f} seconds") from error
+        await asyncio.to_thread(BoundedLog(self._directory.console).clear)
+        self._forget_guest()
+        await self.run()
 
     async def reset(self) -> None:
         await self._monitor.execute("system_reset")
@@ -192,6 +253,8 @@ class QemuMachine:
                 self.stalled = None
             case {"event": "RESET", "data": {"guest": True}}:
                 self.last_guest_reset = time.monotonic()
+            case {"event": "RESET"}:
+                self._was_reset.set()
             case {"event": "VSERPORT_CHANGE", "data": {"id": str(port), "open": True}} if (
                 port == GUEST_AGENT_PORT
             ):

@@ -57,12 +57,15 @@ class Monitor:
         except (QMPError, OSError, EOFError) as error:
             raise RenovaError(f"QEMU refused {command}: {error}") from error
 
-    def send_descriptor(self, descriptor: int) -> None:
-        """Hand QEMU an open file, for the `add-fd` that has to come next. Raises RenovaError."""
+    async def hand_over(self, descriptor: int, path: str) -> int:
+        """Give QEMU an open file, of which `path` is what people see; returns the number of the set that it
+        is the only member of. Raises RenovaError.
+        """
         try:
             self._client.send_fd_scm(descriptor)
         except (QMPError, OSError) as error:
             raise RenovaError(f"QEMU takes no file: {error}") from error
+        return int((await self.execute("add-fd", {"opaque": path}))["fdset-id"])
 
     async def close(self) -> None:
         """Disconnect. The library complains later about a connection that broke and was not closed."""

@@ -100,6 +100,10 @@ class RunDirectory:
         new.write_text(spec.to_json())
         new.replace(self.spec)
 
+    def forget_spec(self) -> None:
+        """Until another is written, nothing says what the machine is."""
+        self.spec.unlink()
+
     def last_words(self) -> str:
         """The last line that QEMU wrote about itself, without the program's name; "" where it wrote none."""
         with suppress(OSError):

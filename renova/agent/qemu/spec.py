@@ -1,7 +1,7 @@
 """What a virtual machine is made from: values only, the same in memory and in a run directory's spec.json."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Self
 
 
@@ -38,6 +38,19 @@ class MachineSpec:
     root: str
     config_drive: str | None = None
     cards: tuple[NetworkCard, ...] = ()
+
+    def is_same_machine(self, other: Self) -> bool:
+        """Whether a QEMU that was started for one can go on as the other: they differ in their disks alone.
+
+        Whatever is added to a spec belongs to the machine, unless it is named here.
+        """
+        return self._machine() == other._machine()
+
+    def _machine(self) -> Self:
+        config_drive = None if self.config_drive is None else ""
+        return replace(
+            self, generation=0, name="", base="", base_format="", root="", config_drive=config_drive
+        )
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)

@@ -51,9 +51,12 @@ class Fetch(View):
 
 
 class Stop(View):
-    """How the guest is taken off the air, and the most seconds that it has to power itself off."""
+    """How the new system takes the old one's place (`swap`, `respawn`, `none`) and why so, and the most
+    seconds that the guest has to power itself off.
+    """
 
     method: str
+    why: str
     at_most_seconds: int
 
 
@@ -84,7 +87,7 @@ def planned(server: Server, plan: Plan, reasons: Sequence[RenovaError]) -> PlanV
         replaced=_replaced(server, plan),
         lost=_lost(server, plan),
         fetch=Fetch(bytes_to_fetch=plan.fetch_bytes),
-        stop=Stop(method=plan.method, at_most_seconds=plan.stop_seconds),
+        stop=Stop(method=plan.method.method, why=plan.method.why, at_most_seconds=plan.stop_seconds),
         verify=Verify(by=plan.verified_by, at_most_seconds=plan.verify_seconds),
     )
 

@@ -1,0 +1,50 @@
+"""From one generation of a server to another: in the same QEMU, or in a new one."""
+
+import logging
+
+from renova.agent.qemu.face import Machine
+from renova.agent.qemu.spec import MachineSpec
+from renova.agent.work import Work
+from renova.compute.method import Choice, Method, method_of
+from renova.errors import RenovaError
+
+log = logging.getLogger(__name__)
+
+
+async def halt(machine: Machine) -> None:
+    """The guest runs no more. Its QEMU stays, if it is well, for another generation to go on in."""
+    try:
+        await machine.pause()
+    except RenovaError:
+        await machine.quit()
+
+
+async def become(work: Work, spec: MachineSpec) -> None:
+    """A machine of exactly this generation runs, whatever ran before. The event says how it came to be."""
+    hypervisor = work.tools.hypervisor
+    machine = hypervisor.get(spec.server_id)
+    why = "there was no QEMU"
+    if machine is not None:
+        choice = await _choose(work, machine, spec)
+        why = choice.why
+        if choice.method is Method.SWAP:
+            try:
+                await hypervisor.swap(spec)
+            except RenovaError as error:
+                log.warning("server %s: %s", spec.server_id, error)
+                why = f"the swap failed: {error}"
+            else:
+                work.note(f"{Method.SWAP}: {why}")
+                return
+        await machine.quit()
+    await hypervisor.start(spec)
+    work.note(f"{Method.RESPAWN}: {why}")
+
+
+async def _choose(work: Work, machine: Machine, spec: MachineSpec) -> Choice:
+    if machine.spec.generation == spec.generation:
+        return Choice(Method.RESPAWN, "the system before is started again")
+    if not machine.spec.is_same_machine(spec):
+        return Choice(Method.RESPAWN, "the machine itself changes")
+    images = [(await work.generation(work.action.detail[end])).image_properties for end in ("from", "to")]
+    return method_of(work.tools.conf.rebuild.method, *images, running=True)

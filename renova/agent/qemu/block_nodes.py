@@ -1,0 +1,90 @@
+"""What lies below a machine's disks: QEMU's graph of block nodes, and the exchange of one generation's for
+another's under the live QEMU.
+
+The devices sit on two raw nodes that stay, `root` and `config`. Below them lie nodes that carry their
+generation's number, so both generations can be open at once. Drivers and backing nodes are always named,
+so that no path or format in a header is ever followed. Source: QEMU's QAPI reference, "Block devices".
+"""
+
+import asyncio
+from contextlib import ExitStack
+
+from renova.agent.qemu.inherited import Disks, OpenFile, open_disks
+from renova.agent.qemu.monitor import Monitor
+from renova.agent.qemu.spec import MachineSpec
+
+Node = dict[str, object]
+
+
+def generation_nodes(spec: MachineSpec, disks: Disks) -> list[Node]:
+    """The nodes of one generation, each after those that it names: base, overlay, config drive."""
+    number = spec.generation
+    base: Node = {"driver": spec.base_format, "node-name": f"base-{number}", "read-only": True}
+    if spec.base_format == "qcow2":
+        base["backing"] = None
+    nodes: list[Node] = [
+        base | {"file": _file(disks.base, read_only=True)},
+        {
+            "driver": "qcow2",
+            "node-name": f"root-{number}",
+            "file": _file(disks.root, read_only=False),
+            "backing": f"base-{number}",
+        },
+    ]
+    if disks.config_drive:
+        nodes.append({"node-name": f"config-{number}", **_file(disks.config_drive, read_only=True)})
+    return nodes
+
+
+def device_nodes(spec: MachineSpec) -> list[Node]:
+    """The nodes that the devices sit on, over those of a generation."""
+    nodes: list[Node] = [{"driver": "raw", "node-name": "root", "file": f"root-{spec.generation}"}]
+    if spec.config_drive:
+        config = f"config-{spec.generation}"
+        nodes.append({"driver": "raw", "node-name": "config", "read-only": True, "file": config})
+    return nodes
+
+
+async def add_generation(monitor: Monitor, spec: MachineSpec) -> set[int]:
+    """Give a running QEMU the files of a generation and open them, beside whatever it has open. The guest
+    sees nothing of it. Returns the numbers of QEMU's sets of descriptors that hold the files.
+
+    Raises RenovaError where a file is missing, or with QEMU's own sentence.
+    """
+    with ExitStack() as stack:
+        ours = await asyncio.to_thread(open_disks, spec, stack)
+        theirs = Disks(
+            base=await _hand_over(monitor, ours.base),
+            root=await _hand_over(monitor, ours.root),
+            config_drive=await _hand_over(monitor, ours.config_drive) if ours.config_drive else None,
+        )
+    for node in generation_nodes(spec, theirs):
+        await monitor.execute("blockdev-add", node)
+    return {file.number for file in theirs.files}
+
+
+async def exchange(monitor: Monitor, spec: MachineSpec) -> None:
+    """Put the nodes of a generation below the devices: all of them, or none. Its guest must not run."""
+    await monitor.execute("blockdev-reopen", {"options": device_nodes(spec)})
+
+
+async def drop_generation(monitor: Monitor, spec: MachineSpec, kept: set[int]) -> None:
+    """Close the nodes and the files of a generation that no device sits on any more. The sets `kept` stay:
+    they may hold the same files.
+    """
+    number = spec.generation
+    for name in (f"root-{number}", f"base-{number}", *([f"config-{number}"] if spec.config_drive else ())):
+        await monitor.execute("blockdev-del", {"node-name": name})
+    paths = {spec.base, spec.root, spec.config_drive}
+    for fdset in await monitor.execute("query-fdsets"):
+        if fdset["fdset-id"] not in kept and paths & {file.get("opaque") for file in fdset["fds"]}:
+            await monitor.execute("remove-fd", {"fdset-id": fdset["fdset-id"]})
+
+
+async def _hand_over(monitor: Monitor, file: OpenFile) -> OpenFile:
+    """The file as QEMU knows it, once it has a descriptor of its own."""
+    return OpenFile(await monitor.hand_over(file.number, file.path), file.path)
+
+
+def _file(file: OpenFile, *, read_only: bool) -> Node:
+    return {"driver": "file", "filename": file.reference, "read-only": read_only, "auto-read-only": False}
