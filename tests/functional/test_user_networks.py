@@ -1,12 +1,16 @@
 """Guests on user networks: what leads to them, and what they can't reach. Real QEMU, a small real Linux."""
 
 import asyncio
+import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from renova.agent.networks.choice import choose
 from renova.agent.networks.user import FORWARDED, UserNetworks
+from renova.errors import RenovaError
 from tests.functional.agent_world import World, with_ports
 from tests.functional.linux_machines import LinuxMachines, linux_machines, short_run_path
 from tests.guest.linux import shared_image
@@ -84,3 +88,18 @@ async def test_a_port_is_kept_unless_somebody_else_listens_there(
         (moved,) = await networks.cards(first, ())
     assert moved.ssh_port not in {card.ssh_port, other.ssh_port}
     assert await UserNetworks(world.conf, world.sessions).cards(first, ()) == (moved,)
+
+
+async def test_why_a_host_has_user_networks(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with caplog.at_level(logging.INFO):
+        assert isinstance(await choose(world.conf, world.sessions), UserNetworks)
+        assert "because the agent is not root" in caplog.text
+        world.conf.set_override("mode", "user", group="network")
+        assert isinstance(await choose(world.conf, world.sessions), UserNetworks)
+        assert "as [network] mode says" in caplog.text
+    world.conf.set_override("mode", "bridge", group="network")
+    with pytest.raises(RenovaError, match="mode is bridge, and the agent is not root"):
+        await choose(world.conf, world.sessions)
