@@ -56,6 +56,19 @@ AGENT = [
         help="MiB of the state directory's file system that no new disk or image is to take.",
     ),
 ]
+NETWORK = [
+    cfg.StrOpt(
+        "mode",
+        default="auto",
+        choices=["auto", "bridge", "user"],
+        help="How guests are connected: a bridge of the host's (needs root), or QEMU's user network.",
+    ),
+    cfg.BoolOpt(
+        "user_outbound",
+        default=False,
+        help="Let guests on a user network out: to the host's own loopback services too.",
+    ),
+]
 REBUILD = [
     cfg.StrOpt(
         "method",
@@ -111,6 +124,7 @@ def load(files: list[Path]) -> cfg.ConfigOpts:
         "database": DATABASE,
         "compute": COMPUTE,
         "agent": AGENT,
+        "network": NETWORK,
         "rebuild": REBUILD,
         "quota": QUOTA,
     }.items():

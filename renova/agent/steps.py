@@ -15,7 +15,8 @@ from sqlalchemy import update
 from renova.agent import config_drive, disks, exchange
 from renova.agent.files import in_thread
 from renova.agent.images import CachedBase
-from renova.agent.network import network_card, network_data
+from renova.agent.networks.documents import network_data
+from renova.agent.networks.face import Networks
 from renova.agent.qemu.face import Machine
 from renova.agent.qemu.spec import MachineSpec
 from renova.agent.verify import verify
@@ -99,7 +100,7 @@ async def ensure_disks(
     size = max(server.flavor["disk"] * GIB, base.virtual_size)
     room = work.tools.space.with_room
     await room(root_size, partial(make_root, root, base, size))
-    content = drive_of(server, generation)
+    content = drive_of(server, generation, work.tools.networks)
     await room(config_drive.MAX_SIZE, partial(in_thread, config_drive.build, drive, content))
     async with work.tools.sessions.begin() as session:
         await session.execute(
@@ -114,7 +115,7 @@ def server_directory(work: Work) -> Path:
     return disks.server_directory(work.tools.conf.state_path, work.action.server_id)
 
 
-def drive_of(server: Server, generation: Generation) -> config_drive.ConfigDrive:
+def drive_of(server: Server, generation: Generation, networks: Networks) -> config_drive.ConfigDrive:
     """What the guest of a generation is told about itself."""
     return config_drive.ConfigDrive(
         uuid=server.id,
@@ -128,7 +129,7 @@ def drive_of(server: Server, generation: Generation) -> config_drive.ConfigDrive
         public_key=generation.key_text,
         user_data=generation.user_data,
         personality=generation.personality,
-        network_data=network_data(server.ports),
+        network_data=network_data(server.ports, networks.resolver),
     )
 
 
@@ -174,6 +175,8 @@ async def spec_of(work: Work, number: int) -> MachineSpec:
     server = await work.server()
     base = await ensure_base(work, generation)
     directory = server_directory(work)
+    machine = work.tools.hypervisor.get(server.id)
+    running = machine.spec.cards if machine is not None and not machine.ended.done() else ()
     # A resize goes from one flavor to another, and back when it fails: to each generation its own.
     flavor = work.action.detail.get("flavors", {}).get(str(number), server.flavor)
     return MachineSpec(
@@ -186,7 +189,7 @@ async def spec_of(work: Work, number: int) -> MachineSpec:
         base_format=base.disk_format,
         root=str(disks.root_path(directory, number)),
         config_drive=str(disks.config_path(directory, number)),
-        cards=tuple(network_card(port) for port in server.ports),
+        cards=await work.tools.networks.cards(server, running),
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import selectinload
 
 from renova.agent.images import ImageCache
+from renova.agent.networks.face import Networks
 from renova.agent.qemu.face import Hypervisor
 from renova.agent.space import Space
 from renova.clients.glance import Glance
@@ -38,6 +39,7 @@ class Tools:
     images: ImageCache
     glance: Glance
     space: Space
+    networks: Networks
 
 
 @dataclass

@@ -30,6 +30,7 @@ from renova import __version__, jobs
 from renova.agent import console, previous
 from renova.agent.engine import carry_out
 from renova.agent.images import ImageCache
+from renova.agent.networks.choice import choose
 from renova.agent.operations import operation_of
 from renova.agent.qemu.face import POWERED_OFF, Machine
 from renova.agent.qemu.hypervisor import QemuHypervisor
@@ -255,7 +256,8 @@ async def run(conf: cfg.ConfigOpts) -> None:
             stack.push_async_callback(hypervisor.close)
             space = Space(conf, (partial(previous.drop_expired, conf, sessions), images.evict))
             relief = Relief(conf.host, sessions, hypervisor, space)
-            worker = Worker(Tools(conf, sessions, hypervisor, images, glance, space))
+            networks = await _patiently(partial(choose, conf, sessions))
+            worker = Worker(Tools(conf, sessions, hypervisor, images, glance, space, networks))
             stack.push_async_callback(worker.close)
             app = jobs.make_app(conf.database.connection)
             app.task(name=jobs.RUN_ACTION)(worker.wake_up)
@@ -269,6 +271,7 @@ async def run(conf: cfg.ConfigOpts) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(hypervisor.accelerator())
                 group.create_task(console.serve(hypervisor, run_path / "agent.sock", conf.agent.secret))
+                group.create_task(networks.serve())
                 group.create_task(_every(REPORT, worker.report))
                 group.create_task(_every(SWEEP, worker.sweep))
                 group.create_task(_every(SWEEP, worker.drop_expired))

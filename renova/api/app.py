@@ -36,6 +36,7 @@ from renova.api import (
     keypairs,
     limits,
     microversions,
+    networks,
     openapi,
     quota_sets,
     server_actions,
@@ -72,7 +73,7 @@ from renova.errors import Invalid
 NOUNS = (
     *(extensions, flavors, instance_actions, keypairs, limits),
     *(flavor_access, flavor_extra_specs),
-    *(admin_actions, images, quota_sets),
+    *(admin_actions, images, networks, quota_sets),
     *(server_groups, server_interfaces, server_volumes, services),
     *(servers, server_actions, server_create, server_list, server_metadata, server_rebuild),
     *(server_resize, server_snapshot, server_tags, server_topology, server_undo),

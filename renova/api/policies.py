@@ -33,6 +33,7 @@ KEYPAIRS = "os_compute_api:os-keypairs:"
 ADMIN_ACTIONS = "os_compute_api:os-admin-actions:"
 ATTACH_INTERFACES = "os_compute_api:os-attach-interfaces:"
 AVAILABILITY_ZONE = "os_compute_api:os-availability-zone:"
+NETWORKS = "os_compute_api:os-networks:"
 SECURITY_GROUPS = "os_compute_api:os-security-groups:"
 SERVER_GROUPS = "os_compute_api:os-server-groups:"
 SERVICES = "os_compute_api:os-services:"
@@ -99,6 +100,7 @@ DEFAULTS = {
     **{SERVER_GROUPS + name: MEMBER for name in ("create", "delete")},
     SERVER_GROUPS + "index:all_projects": ADMIN,
     SERVICES + "list": ADMIN,
+    **{NETWORKS + name: READER for name in ("list", "show")},
     SECURITY_GROUPS + "list": READER,
     **{VOLUME_ATTACHMENTS + name: READER for name in ("index", "show")},
     **{VOLUME_ATTACHMENTS + name: MEMBER for name in ("create", "update", "delete")},

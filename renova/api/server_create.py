@@ -8,13 +8,14 @@ from renova.api.forms import OneOf
 from renova.api.microversions import Change
 from renova.api.policies import REQUESTED_DESTINATION, SERVERS
 from renova.api.requests import Answer, Call, Routes
-from renova.api.schemas.servers import CreateServer, File, RequestedNetwork
+from renova.api.schemas.servers import CreateServer, File
 from renova.api.schemas.servers import NewServer as Asked
 from renova.api.schemas.types import last_part
 from renova.api.views import servers as views
 from renova.api.views.servers import Sight
 from renova.compute import create as compute
 from renova.compute import flavors, hosts, key_pairs, metadata, networks, server_groups
+from renova.compute.networks import WantedPort
 from renova.compute.quotas import UNLIMITED, Limits
 from renova.compute.server_groups import ServerGroupNotFound
 from renova.db.tables import Flavor, KeyPair, ServerGroup
@@ -99,8 +100,8 @@ async def _checked(
     if asked.hostname is not None and maximum > 1:
         raise Invalid("Unable to allocate a single hostname to multiple instances")
     async with call.transaction() as session:
-        card = await _card(call, session, asked)
-        if card is not None and card.fixed_ip is not None and maximum > 1:
+        ports = await _ports(call, session, asked)
+        if maximum > 1 and any(port.address for port in ports):
             raise Invalid(
                 "Failed to launch instances: max_count cannot be greater than 1 if an fixed_ip is specified."
             )
@@ -137,8 +138,7 @@ async def _checked(
         scheduler_hints=hints,
         group=group,
         host=host,
-        wants_port=card is not None,
-        fixed_ip=card.fixed_ip if card is not None else None,
+        ports=ports,
         min_count=minimum,
         max_count=maximum,
     )
@@ -193,28 +193,24 @@ def _check_security_groups(call: Call, asked: Asked) -> None:
             raise Invalid(f"Security group {group.name} not found for project {call.caller.project_id}.")
 
 
-async def _card(call: Call, session: AsyncSession, asked: Asked) -> RequestedNetwork | None:
-    """The one network card of the new server, or None where it is to have none.
+async def _ports(call: Call, session: AsyncSession, asked: Asked) -> tuple[WantedPort, ...]:
+    """The ports of the new server, in the order of the request; one network may be named several times.
 
-    Raises Invalid for a network or port that does not exist, and for more than one card.
+    Raises Invalid for a network or port that does not exist.
     """
     cards = asked.networks
     if cards == "none":
-        return None
+        return ()
     if cards == "auto" or not cards:
-        return RequestedNetwork()
+        return (WantedPort(),)
     call.can(SERVERS + "create:attach_network")
-    network = await networks.default_network(session)
     for card in cards:
         if card.port is not None:
             raise Invalid(f"Port id {card.port} could not be found.")
         if card.network_id is None:
             raise Invalid("Bad network format: missing 'uuid'")
-        if card.network_id != network.id:
-            raise Invalid(f"Network {card.network_id} could not be found.")
-    if len(cards) > 1:
-        raise Invalid("A server has one network card while there is no network service.")
-    return cards[0]
+        await networks.find_network(session, card.network_id)
+    return tuple(WantedPort(card.network_id, card.fixed_ip) for card in cards)
 
 
 async def _flavor(call: Call, session: AsyncSession, asked: Asked) -> Flavor:

@@ -1,29 +1,22 @@
 """`/servers/{server_id}/os-interface` and `os-security-groups`: the network cards that a server has.
 
-There is no network service that could add one or take one away, and one security group per project that
-lets everything through.
+Cards come and go while the server is off. There is one security group per project that lets everything
+through. `forwarded-ports` is Renova's own.
 """
 
-from typing import ClassVar
-
-from renova.api.forms import NEVER
 from renova.api.policies import ATTACH_INTERFACES, SECURITY_GROUPS
 from renova.api.requests import Answer, Call, Routes
-from renova.api.schemas.server_interfaces import AttachInterface
+from renova.api.schemas.server_interfaces import AttachInterface, NewInterface
 from renova.api.servers import found
-from renova.api.views.server_interfaces import Interface, SecurityGroup
-from renova.errors import Invalid, NotFound, RenovaError
+from renova.api.views.server_interfaces import ForwardedPort, Interface, SecurityGroup
+from renova.compute import interfaces
+from renova.compute.networks import WantedPort
+from renova.errors import Invalid, NotFound
 
 routes = Routes()
 
 ALL = "/servers/{server_id}/os-interface"
 ONE = ALL + "/{port_id}"
-
-
-class NotSupported(RenovaError):
-    """The requested functionality is not supported."""
-
-    code: ClassVar[int] = 501
 
 
 @routes.on("GET", ALL, answer={"interfaceAttachments": [Interface]})
@@ -43,25 +36,36 @@ async def show(call: Call) -> Answer:
     raise NotFound(f"Instance {server.id} does not have a port with id {call.path['port_id']}")
 
 
-@routes.on("POST", ALL, body=AttachInterface, status=NEVER)
+@routes.on("POST", ALL, body=AttachInterface, answer={"interfaceAttachment": Interface})
 async def attach(call: Call) -> Answer:
-    asked = call.parse(AttachInterface).attachment
+    asked = call.parse(AttachInterface).attachment or NewInterface()
     async with call.transaction() as session:
         server = await found(call, session, ATTACH_INTERFACES + "create")
-    if asked is not None and asked.net_id and asked.port_id:
-        raise Invalid("Must not input both network_id and port_id")
-    if asked is not None and asked.fixed_ips and not asked.net_id:
-        raise Invalid("Must input network_id when request IP address")
-    raise Invalid(f"Attaching interfaces is not supported for instance {server.id}.")
+        if asked.net_id and asked.port_id:
+            raise Invalid("Must not input both network_id and port_id")
+        if asked.fixed_ips and not asked.net_id:
+            raise Invalid("Must input network_id when request IP address")
+        if asked.port_id:
+            raise NotFound(f"Port id {asked.port_id} could not be found.")
+        address = asked.fixed_ips[0].ip_address if asked.fixed_ips else None
+        port = await interfaces.attach(session, call.caller, server, WantedPort(asked.net_id, address))
+    return Answer({"interfaceAttachment": Interface.of(port)})
 
 
-@routes.on("DELETE", ONE, status=NEVER)
+@routes.on("DELETE", ONE, status=202)
 async def detach(call: Call) -> Answer:
     async with call.transaction() as session:
         server = await found(call, session, ATTACH_INTERFACES + "delete")
-    if call.path["port_id"] not in {port.id for port in server.ports}:
-        raise NotFound(f"Port id {call.path['port_id']} could not be found.")
-    raise NotSupported
+        await interfaces.detach(session, call.caller, server, call.path["port_id"])
+    return Answer()
+
+
+@routes.on("GET", "/servers/{server_id}/forwarded-ports", answer={"forwarded_ports": [ForwardedPort]})
+async def list_forwarded_ports(call: Call) -> Answer:
+    """Where a guest on a user network is reached; nothing for one on a bridge or that never ran."""
+    async with call.transaction() as session:
+        server = await found(call, session, ATTACH_INTERFACES + "list")
+    return Answer({"forwarded_ports": [ForwardedPort.of(port) for port in server.ports if port.ssh_port]})
 
 
 @routes.on("GET", "/servers/{server_id}/os-security-groups", answer={"security_groups": [SecurityGroup]})

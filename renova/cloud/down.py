@@ -6,6 +6,8 @@ import signal
 import time
 from contextlib import suppress
 
+from renova.agent.networks.names import Names
+from renova.agent.networks.removal import remove
 from renova.cloud import orphans
 from renova.cloud.errors import CloudError
 from renova.cloud.state import State
@@ -16,7 +18,8 @@ PATIENCE = 120.0
 def down(state: State) -> int:
     """How many virtual machines were ended.
 
-    Raises CloudError if there is no cloud at `state`, or one that does not stop.
+    Raises CloudError if there is no cloud at `state`, or one that does not stop, and RenovaError where the
+    kernel keeps what the guests' networks were made of.
     """
     if not state.conf.exists():
         raise CloudError(f"{state.path} holds no cloud of `renova up`")
@@ -28,6 +31,8 @@ def down(state: State) -> int:
                 orphans.end_services(state)
                 machines = orphans.virtual_machines(state)
                 orphans.end(machines, signal.SIGTERM)
+                if os.geteuid() == 0:
+                    remove(Names.of(state.run_path))
                 shutil.rmtree(state.run_path, ignore_errors=True)
                 return len(machines)
         except CloudError:

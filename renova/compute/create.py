@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from renova.compute import actions, flavors, generations, networks, quotas, server_groups, transitions
 from renova.compute.caller import Caller
 from renova.compute.hosts import choose_host
+from renova.compute.networks import WantedPort
 from renova.compute.quotas import Limits
 from renova.compute.states import PowerState, TaskState, VmState
 from renova.db.tables import Action, Flavor, KeyPair, Server, ServerGroup
@@ -45,8 +46,7 @@ class NewServer:
     group: ServerGroup | None = None
     # The one host that the server may run on; None lets Renova choose.
     host: str | None = None
-    wants_port: bool = True
-    fixed_ip: str | None = None
+    ports: tuple[WantedPort, ...] = (WantedPort(),)
     min_count: int = 1
     max_count: int = 1
 
@@ -57,8 +57,8 @@ async def create_servers(
     """Rows, ports, quota, generation 1, action and job of as many servers as the quota allows, up to
     `max_count`.
 
-    Raises QuotaExceeded when not even `min_count` fit, Unavailable without a host, Conflict without a free
-    address or a host that suits the server group, TooManyMembers.
+    Raises QuotaExceeded when not even `min_count` fit, Unavailable without a host, Invalid for an address
+    that can't be had, Conflict without a free one or a host that suits the server group, TooManyMembers.
     """
     flavors.check_disks(new.flavor)
     count = await quotas.check_and_reserve(
@@ -132,9 +132,9 @@ async def _create_one(
     await session.flush()
     generations.add_generation(session, server_id, 1, new.image, system)
     await session.flush()
-    if new.wants_port:
-        network = await networks.default_network(session)
-        await networks.create_port(session, server, network, address=new.fixed_ip)
+    for port in new.ports:
+        network = await networks.find_network(session, port.network_id)
+        await networks.create_port(session, server, network, port.address)
     await actions.open_action(session, jobs, caller, server, "create")
     await session.refresh(server)
     await session.refresh(server, ["ports"])

@@ -2,16 +2,42 @@
 
 import ipaddress
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import uuid4
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.db.tables import Network, Port, Server
-from renova.errors import Conflict, Invalid
+from renova.errors import Conflict, Forbidden, Invalid
 
-# The network's own address, the gateway (QEMU's host=), QEMU's dns=, and one to spare.
+# The network's own address, the gateway (the bridge's, or QEMU's host=), QEMU's dns=, and one to spare.
 RESERVED = 4
+# A machine has 32 places for devices of every kind.
+MOST_PORTS = 16
+
+
+@dataclass(frozen=True)
+class WantedPort:
+    """A port to be made: on this network, None for the default one, with this address, None for any."""
+
+    network_id: str | None = None
+    address: str | None = None
+
+
+async def list_networks(session: AsyncSession) -> Sequence[Network]:
+    return (await session.scalars(select(Network).order_by(Network.label))).all()
+
+
+async def find_network(session: AsyncSession, network_id: str | None) -> Network:
+    """Every project may use every network. Raises Invalid; Conflict where None finds no network at all."""
+    if network_id is None:
+        return await default_network(session)
+    network = await session.get(Network, network_id)
+    if network is None:
+        raise Invalid(f"Network {network_id} could not be found.")
+    return network
 
 
 async def default_network(session: AsyncSession) -> Network:
@@ -25,20 +51,29 @@ async def default_network(session: AsyncSession) -> Network:
 
 
 async def create_port(
-    session: AsyncSession, server: Server, network: Network, position: int = 0, address: str | None = None
+    session: AsyncSession, server: Server, network: Network, address: str | None = None
 ) -> Port:
-    """A port with the address asked for, or with the lowest free one.
+    """A port behind those that the server has, with the address asked for, or with the lowest free one.
 
-    Raises Invalid for an address outside the network or in use, Conflict when the network is full.
+    Raises Invalid for an address outside the network or in use, Conflict when the network is full, Forbidden
+    for a port too many.
     """
-    # The row lock makes two requests take turns, so that they never choose the same address.
-    await session.execute(select(Network.id).where(Network.id == network.id).with_for_update())
+    # The row lock makes two requests take turns, so that they never choose the same address; and an agent
+    # that chooses the network's range takes its turn too.
+    await session.refresh(network, with_for_update=True)
     taken = set(await session.scalars(select(Port.address).where(Port.network_id == network.id)))
+    count, last = (
+        await session.execute(
+            select(func.count(), func.max(Port.position)).where(Port.server_id == server.id)
+        )
+    ).one()
+    if count >= MOST_PORTS:
+        raise Forbidden("Maximum number of ports exceeded")
     port = Port(
         id=str(uuid4()),
         server_id=server.id,
         network_id=network.id,
-        position=position,
+        position=0 if last is None else last + 1,
         mac=_random_mac(),
         address=_choose(network, taken, address),
         network=network,

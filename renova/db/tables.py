@@ -76,6 +76,7 @@ class Network(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     label: Mapped[str] = mapped_column(unique=True)
     cidr: Mapped[str]
+    chosen_by: Mapped[str | None] = mapped_column(comment="the host whose routes left this range free")
 
 
 class Quota(Base):
@@ -202,6 +203,9 @@ class Port(Base):
     position: Mapped[int] = mapped_column(server_default="0")
     mac: Mapped[str] = mapped_column(unique=True)
     address: Mapped[str]
+    ssh_port: Mapped[int | None] = mapped_column(
+        comment="of the host's loopback, forwarded to the guest's port 22; null on a bridge"
+    )
 
     network: Mapped[Network] = relationship(lazy="raise")
 

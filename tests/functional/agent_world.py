@@ -11,11 +11,13 @@ from uuid import uuid4
 import procrastinate
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import selectinload
 
 from renova import conf as options
 from renova.agent import operations
 from renova.agent.engine import Deed, Operation
 from renova.agent.images import ImageCache
+from renova.agent.networks.user import UserNetworks
 from renova.agent.previous import drop_expired
 from renova.agent.qemu.fake import Behaviour, FakeHypervisor, FakeMachine
 from renova.agent.qemu.spec import MachineSpec
@@ -29,7 +31,7 @@ from renova.compute.create import NewServer, create_servers
 from renova.compute.quotas import Limits
 from renova.compute.rebuild import Rebuild, begin_rebuild
 from renova.db.session import Sessions
-from renova.db.tables import Action, Flavor, Generation, Server, Service
+from renova.db.tables import Action, Flavor, Generation, Port, Server, Service
 from tests import sample_images
 from tests.fake_glance import FakeGlance
 
@@ -69,7 +71,8 @@ class World:
         cache = ImageCache(self.images, "host1", self.sessions, self.glance.client)
         await cache.clean()
         space = Space(self.conf, (partial(drop_expired, self.conf, self.sessions), cache.evict))
-        tools = Tools(self.conf, self.sessions, self.hypervisor, cache, self.glance.client, space)
+        networks = UserNetworks(self.conf, self.sessions)
+        tools = Tools(self.conf, self.sessions, self.hypervisor, cache, self.glance.client, space, networks)
         worker = Worker(tools)
         self.hypervisor.on_end = worker.guest_ended
         return worker
@@ -186,6 +189,13 @@ class World:
         assert running[0] == 2
         assert self.files() == ["config-1.iso", "config-2.iso", "root-1.qcow2", "root-2.qcow2"]
         assert await self.generations() == [1, 2]
+
+
+async def with_ports(world: World, server_id: str) -> Server:
+    """The row as it is now, with ports and networks."""
+    async with world.sessions() as session:
+        ports = selectinload(Server.ports).selectinload(Port.network)
+        return (await session.scalars(select(Server).where(Server.id == server_id).options(ports))).one()
 
 
 Wrap = Callable[[Deed], Deed]

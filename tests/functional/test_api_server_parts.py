@@ -48,37 +48,6 @@ async def test_interfaces_are_the_servers_ports(api: Api) -> None:
     assert message(missing) == f"Instance {server_id} does not have a port with id {VOLUME}"
 
 
-@pytest.mark.parametrize(
-    ("attachment", "said"),
-    [
-        (None, "Attaching interfaces is not supported"),
-        ({"net_id": VOLUME}, "Attaching interfaces is not supported"),
-        ({"net_id": VOLUME, "port_id": VOLUME}, "Must not input both network_id and port_id"),
-        ({"fixed_ips": [{"ip_address": "10.0.0.1"}]}, "Must input network_id when request IP address"),
-        ({"fixed_ips": []}, "Invalid input for field/attribute fixed_ips"),
-        ({"tag": "a"}, "Additional properties are not allowed ('tag' was unexpected)"),
-    ],
-)
-async def test_no_interface_is_added(api: Api, attachment: Any, said: str) -> None:
-    server_id = await api.new()
-    body = {} if attachment is None else {"interfaceAttachment": attachment}
-    answer = await api.call("POST", f"/servers/{server_id}/os-interface", body)
-    assert answer.status_code == 400
-    assert said in message(answer)
-    assert len((await api.get(f"/servers/{server_id}/os-interface"))["interfaceAttachments"]) == 1
-
-
-async def test_no_interface_is_taken_away(api: Api) -> None:
-    path = f"/servers/{await api.new()}/os-interface"
-    (interface,) = (await api.get(path))["interfaceAttachments"]
-    answer = await api.call("DELETE", f"{path}/{interface['port_id']}")
-    assert answer.status_code == 501
-    assert "notImplemented" in answer.json()
-    assert (await api.call("DELETE", f"{path}/{VOLUME}")).status_code == 404
-    assert (await api.call("DELETE", f"{path}/{VOLUME}", who=api.reader)).status_code == 403
-    assert (await api.get(path))["interfaceAttachments"] == [interface]
-
-
 async def test_every_server_is_in_the_projects_default_group(api: Api) -> None:
     groups = [
         (await api.get(f"/servers/{await api.new()}/os-security-groups"))["security_groups"] for _ in range(2)

@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from renova.agent.networks import links
+from renova.agent.networks.names import Names
 from renova.cloud.state import State
 from tests.functional.shared_cloud import LOCAL, RENOVA, free_port_offset, start_up, wait_until_ready
 from tests.waiting import wait_until
@@ -28,7 +30,6 @@ class Own:
         (self.state.path / "local").mkdir(parents=True)
         self.state.path.chmod(0o711)
         (self.state.path / "local" / "keystone.conf").write_text(LOCAL["keystone"])
-        self.start()
 
     def start(self) -> None:
         self.process = start_up(self.state.path, self.state.port_offset, self.log)
@@ -55,10 +56,12 @@ def made() -> Iterator[Own]:
     home = Path(tempfile.mkdtemp(prefix="renova-"))
     home.chmod(0o711)
     made = Own(home)
-    yield made
-    if made.runs():
-        made.stop()
-    shutil.rmtree(home)
+    try:
+        made.start()
+        yield made
+    finally:
+        subprocess.run([*RENOVA, "down", "--state", str(made.state.path)], check=False, timeout=120)
+        shutil.rmtree(home)
 
 
 @pytest.fixture
@@ -165,10 +168,13 @@ def test_an_older_state_on_other_ports_is_brought_up_to_date(own: Own) -> None:
 
 
 def test_down_ends_it(own: Own) -> None:
+    bridges = Names.of(own.state.run_path).bridges
+    assert len(links.beginning_with(bridges)) == (1 if os.geteuid() == 0 else 0)
     down = subprocess.run([*RENOVA, "down", "--state", str(own.state.path)], check=False, timeout=120)
     assert down.returncode == 0
     assert own.process.wait(10) == 0
     assert not own.state.run_path.exists()
+    assert links.beginning_with(bridges) == []
 
 
 def _demo(own: Own) -> dict[str, object]:

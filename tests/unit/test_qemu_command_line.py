@@ -36,8 +36,8 @@ INHERITED = Inherited(
 )
 
 
-def arguments(option: str, spec: MachineSpec = SPEC) -> list[str]:
-    line = command_line("qemu-system-x86_64", "tcg", spec, INHERITED)
+def arguments(option: str, spec: MachineSpec = SPEC, inherited: Inherited = INHERITED) -> list[str]:
+    line = command_line("qemu-system-x86_64", "tcg", spec, inherited)
     return [value for name, value in pairwise(line) if name == option]
 
 
@@ -103,6 +103,21 @@ def test_a_card_is_closed_in_and_has_one_lease() -> None:
     assert "virtio-net-pci,id=card1,netdev=net1,mac=fa:16:3e:00:00:02,romfile=" in arguments("-device")
 
 
+def test_a_card_on_a_bridge_is_a_tap_that_qemu_inherits() -> None:
+    spec = replace(SPEC, cards=(replace(CARD, tap="rv0", bridge="rnv0"),))
+    inherited = replace(INHERITED, taps={"rv0": 18})
+    assert arguments("-netdev", spec, inherited) == ["tap,id=net0,fd=18"]
+    assert 18 in inherited.numbers
+
+
+def test_a_forwarded_port_leads_to_the_guest_and_outbound_opens_the_network() -> None:
+    (network,) = arguments("-netdev", replace(SPEC, cards=(replace(CARD, ssh_port=20022, outbound=True),)))
+    assert network == (
+        "user,id=net0,restrict=off,ipv6=off,net=10.1.0.0/24,host=10.1.0.1,dns=10.1.0.2,dhcpstart=10.1.0.9,"
+        "hostfwd=tcp:127.0.0.1:20022-10.1.0.9:22"
+    )
+
+
 def test_cards_have_the_same_place_with_and_without_a_config_drive() -> None:
     without = arguments("-device", replace(SPEC, config_drive=None))
     assert arguments("-device") == [*without, "virtio-blk-pci,id=config-disk,drive=config"]
@@ -132,4 +147,5 @@ def test_a_machine_waits_and_is_confined() -> None:
         "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
     ]
     assert arguments("-cpu") == ["max"]
+    assert arguments("-smbios") == ["type=1,manufacturer=Renova,product=OpenStack Compute"]
     assert "q35,accel=kvm" in command_line("qemu-system-x86_64", "kvm", SPEC, INHERITED)

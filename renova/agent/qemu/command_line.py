@@ -20,6 +20,8 @@ ROOT_DISK = "root-disk"
 # A write that the host can't do stops the guest, which knows nothing of it, and is done once more by `cont`.
 # A read that fails will not succeed later: the guest is told, as by a disk of metal.
 ON_ERROR = "werror=stop,rerror=report"
+# cloud-init looks for OpenStack's metadata service only where the machine calls itself so, as Nova's do.
+SMBIOS = "type=1,manufacturer=Renova,product=OpenStack Compute"
 
 
 def command_line(program: str, accelerator: str, spec: MachineSpec, inherited: Inherited) -> list[str]:
@@ -32,13 +34,14 @@ def command_line(program: str, accelerator: str, spec: MachineSpec, inherited: I
         *("-S", "-no-shutdown"),
         *("-uuid", spec.server_id, "-name", f"guest={_escaped(spec.name)},debug-threads=on"),
         *("-sandbox", SANDBOX),
+        *("-smbios", SMBIOS),
         *("-boot", "strict=on,reboot-timeout=1000"),
         *_add_fds(inherited),
         *_consoles(inherited),
         *("-device", "pvpanic-pci"),
         *("-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"),
         *_disks(spec, inherited.disks),
-        *_cards(spec.cards),
+        *_cards(spec.cards, inherited.taps),
         # Last, so that cards have the same PCI slots, hence the same names, with and without it.
         *_config_drive(spec),
     ]
@@ -82,18 +85,25 @@ def _config_drive(spec: MachineSpec) -> list[str]:
     return ["-device", "virtio-blk-pci,id=config-disk,drive=config"] if spec.config_drive else []
 
 
-def _cards(cards: tuple[NetworkCard, ...]) -> list[str]:
-    """QEMU's user network, closed: the guest reaches neither the host's loopback nor anything beyond.
-
-    `host` and `dns` are always given: their defaults lie among the addresses that servers get. The empty
-    option ROM leaves out network boot, which strict boot order rules out anyway.
-    """
+def _cards(cards: tuple[NetworkCard, ...], taps: dict[str, int]) -> list[str]:
+    """The empty option ROM leaves out network boot, which strict boot order rules out anyway."""
     arguments = []
     for number, card in enumerate(cards):
-        network = f"net={card.cidr},host={card.gateway},dns={card.dns},dhcpstart={card.address}"
         device = f"virtio-net-pci,id=card{number},netdev=net{number},mac={card.mac},romfile="
-        arguments += ["-netdev", f"user,id=net{number},restrict=on,ipv6=off,{network}", "-device", device]
+        network = f"tap,id=net{number},fd={taps[card.tap]}" if card.tap else _user_network(number, card)
+        arguments += ["-netdev", network, "-device", device]
     return arguments
+
+
+def _user_network(number: int, card: NetworkCard) -> str:
+    """QEMU's user network. Restricted, the guest reaches neither the host's loopback nor anything beyond.
+
+    `host` and `dns` are always given: their defaults lie among the addresses that servers get.
+    """
+    restrict = "off" if card.outbound else "on"
+    network = f"net={card.cidr},host={card.gateway},dns={card.dns},dhcpstart={card.address}"
+    forward = f",hostfwd=tcp:127.0.0.1:{card.ssh_port}-{card.address}:22" if card.ssh_port else ""
+    return f"user,id=net{number},restrict={restrict},ipv6=off,{network}{forward}"
 
 
 def _escaped(value: str) -> str:

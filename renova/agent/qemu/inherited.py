@@ -9,6 +9,7 @@ from typing import Self
 
 from renova.agent.qemu.run_directory import GUEST_AGENT, QMP, SERIAL, RunDirectory
 from renova.agent.qemu.spec import MachineSpec
+from renova.agent.qemu.tap import open_tap
 from renova.errors import RenovaError
 
 
@@ -49,7 +50,9 @@ def open_disks(spec: MachineSpec, stack: ExitStack) -> Disks:
 
 @dataclass(frozen=True)
 class Inherited:
-    """Descriptors by what they are for; `sockets` by chardev. Close it as soon as QEMU has been spawned.
+    """Descriptors by what they are for; `sockets` by chardev, `taps` by name.
+
+    Close it as soon as QEMU has been spawned.
 
     As long as the agent holds a listening socket too, a QEMU that died would not be noticed on it.
     """
@@ -58,6 +61,7 @@ class Inherited:
     console: OpenFile
     errors: int
     sockets: dict[str, int]
+    taps: dict[str, int] = field(default_factory=dict)
     _open: ExitStack = field(default_factory=ExitStack, repr=False, compare=False)
 
     @property
@@ -66,13 +70,13 @@ class Inherited:
 
     @property
     def numbers(self) -> list[int]:
-        return [*(file.number for file in self.files), *self.sockets.values()]
+        return [*(file.number for file in self.files), *self.sockets.values(), *self.taps.values()]
 
     @classmethod
     def open(cls, spec: MachineSpec, directory: RunDirectory) -> Self:
         """Open everything that a machine needs; its logs start empty.
 
-        Raises RenovaError, with nothing left open, where a disk is missing or a socket can't be made.
+        Raises RenovaError, with nothing left open, where a disk is missing or a socket or tap can't be made.
         """
         fresh_log = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC
         with ExitStack() as stack:
@@ -81,11 +85,17 @@ class Inherited:
                 made: socket.socket = stack.enter_context(directory.listen(name))
                 return made.fileno()
 
+            def plugged(tap: str, bridge: str | None) -> int:
+                number = open_tap(tap, bridge or "")
+                stack.callback(os.close, number)
+                return number
+
             return cls(
                 disks=open_disks(spec, stack),
                 console=_opened(stack, directory.console, fresh_log),
                 errors=_opened(stack, directory.errors, fresh_log).number,
                 sockets={name: listening(name) for name in (QMP, GUEST_AGENT, SERIAL)},
+                taps={card.tap: plugged(card.tap, card.bridge) for card in spec.cards if card.tap},
                 _open=stack.pop_all(),
             )
 

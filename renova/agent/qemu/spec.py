@@ -7,10 +7,12 @@ from typing import Self
 
 @dataclass(frozen=True)
 class NetworkCard:
-    """One port of a server, as QEMU's user network needs it.
+    """One port of a server.
 
     `cidr` is the port's network, `address` the one lease that its DHCP server gives. `gateway` and `dns` are
-    addresses of that network which are never given to a server.
+    addresses of that network which are never given to a server. With a `tap`, the card is plugged into the
+    host's `bridge` by it; without, it is on a user network of its own, where `ssh_port` of the host's
+    loopback leads to the guest's port 22, and only `outbound` lets the guest out.
     """
 
     mac: str
@@ -18,6 +20,10 @@ class NetworkCard:
     cidr: str
     gateway: str
     dns: str
+    ssh_port: int | None = None
+    outbound: bool = False
+    tap: str | None = None
+    bridge: str | None = None
 
 
 @dataclass(frozen=True)

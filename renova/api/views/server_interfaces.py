@@ -27,7 +27,7 @@ class Interface(View):
             port_id=port.id,
             net_id=port.network_id,
             mac_addr=port.mac,
-            port_state="ACTIVE",  # A port is made with its server and never taken down.
+            port_state="ACTIVE",  # A port is there as long as its server has it.
             fixed_ips=[{"ip_address": port.address, "subnet_id": port.network_id}],
             tag=None,
         )
@@ -69,4 +69,25 @@ class SecurityGroup(View):
             description="Default security group",
             tenant_id=project_id,
             rules=[everything],
+        )
+
+
+class ForwardedPort(View):
+    """A port of the loopback of the server's host, and the guest's port that it leads to."""
+
+    port_id: str
+    host_address: str
+    host_port: int
+    guest_address: str
+    guest_port: int
+
+    @classmethod
+    def of(cls, port: Port) -> Self:
+        assert port.ssh_port is not None
+        return cls(
+            port_id=port.id,
+            host_address="127.0.0.1",
+            host_port=port.ssh_port,
+            guest_address=port.address,
+            guest_port=22,
         )

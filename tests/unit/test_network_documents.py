@@ -1,7 +1,6 @@
-"""Ports as a machine's cards and as the guest reads them."""
+"""Ports as the guest reads of them."""
 
-from renova.agent.network import network_card, network_data
-from renova.agent.qemu import NetworkCard
+from renova.agent.networks.documents import network_data
 from renova.db.tables import Network, Port
 
 NETWORK = Network(id="9f6d3c1e-0000-4000-8000-000000000001", label="private", cidr="10.1.0.0/20")
@@ -14,14 +13,8 @@ PORT = Port(
 )
 
 
-def test_a_card_has_the_gateway_and_the_dns_address_that_no_server_gets() -> None:
-    assert network_card(PORT) == NetworkCard(
-        mac="fa:16:3e:00:00:01", address="10.1.4.9", cidr="10.1.0.0/20", gateway="10.1.0.1", dns="10.1.0.2"
-    )
-
-
 def test_network_data_is_what_cloud_init_reads() -> None:
-    assert network_data([PORT]) == {
+    assert network_data([PORT], lambda _: None) == {
         "links": [
             {
                 "id": "tap0a1b2c3d-4e",
@@ -45,3 +38,15 @@ def test_network_data_is_what_cloud_init_reads() -> None:
         ],
         "services": [],
     }
+
+
+def test_one_default_route_and_each_resolver_once() -> None:
+    other = Port(id="1" * 36, mac="fa:16:3e:00:00:02", address="10.1.4.10", network=NETWORK)
+    data = network_data([PORT, other], lambda _: "10.1.0.1")
+    assert [len(network["routes"]) for network in data["networks"]] == [1, 0]
+    assert data["services"] == [{"type": "dns", "address": "10.1.0.1"}]
+    assert data["networks"][1]["services"] == data["services"]
+
+
+def test_no_port_is_no_network() -> None:
+    assert network_data([], lambda _: None) == {"links": [], "networks": [], "services": []}
