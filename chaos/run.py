@@ -7,6 +7,7 @@ Ends with 0 if no server was lost, none is stuck, nothing is left over and every
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -30,6 +31,8 @@ def main() -> int:
     parser.add_argument("--seconds-random", type=float, default=120, help="how long the random part goes on")
     parser.add_argument("--cells", default="", help="only the cells whose line has all of these words")
     options = parser.parse_args()
+    # Whoever ends this ends the cloud too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     begun = time.monotonic()
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     with ExitStack() as stack:
