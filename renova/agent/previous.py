@@ -4,11 +4,12 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from oslo_config import cfg
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select, update
 
 from renova.agent import disks
 from renova.agent.files import in_thread
 from renova.compute.generations import forget
+from renova.compute.states import VmState
 from renova.db.session import Sessions
 from renova.db.tables import Generation, Server
 
@@ -18,13 +19,16 @@ log = logging.getLogger(__name__)
 async def drop_expired(conf: cfg.ConfigOpts, sessions: Sessions) -> bool:
     """Free the disks of every kept generation of this host whose time is over; whether there was one.
 
-    Never the one that is a server's, and none of a server with a task under way. A mark comes first
-    (`prepared_at` is taken away, so that no undo begins any more), the files go next and the row last: a kill
-    in between leaves what the next call finishes.
+    Never the one that is a server's, none of a server with a task under way, and none of one in ERROR: there
+    it may be what is left to go back to. A mark comes first (`prepared_at` is taken away, so that no undo
+    begins any more), the files go next and the row last: a kill in between leaves what the next call
+    finishes.
     """
+    async with sessions() as session:
+        expired = list(await session.execute(_expired(conf)))
     dropped = False
-    for server_id, number in await _expired(conf, sessions):
-        if not await _mark(sessions, server_id, number):
+    for server_id, number in expired:
+        if not await _mark(conf, sessions, server_id, number):
             continue
         directory = disks.server_directory(conf.state_path, server_id)
         try:
@@ -38,33 +42,28 @@ async def drop_expired(conf: cfg.ConfigOpts, sessions: Sessions) -> bool:
     return dropped
 
 
-async def _expired(conf: cfg.ConfigOpts, sessions: Sessions) -> list[tuple[str, int]]:
+def _expired(conf: cfg.ConfigOpts) -> Select[str, int]:
     before = datetime.now(UTC) - timedelta(hours=conf.rebuild.keep_previous)
-    async with sessions() as session:
-        rows = await session.execute(
-            select(Generation.server_id, Generation.number)
-            .join(Server, Server.id == Generation.server_id)
-            .where(
-                Server.host == conf.host,
-                Server.task_state.is_(None),
-                Server.generation != Generation.number,
-                or_(
-                    Generation.superseded_at <= before,
-                    Generation.superseded_at.is_not(None) & Generation.prepared_at.is_(None),
-                ),
-            )
+    return (
+        select(Generation.server_id, Generation.number)
+        .join(Server, Server.id == Generation.server_id)
+        .where(
+            Server.host == conf.host,
+            Server.task_state.is_(None),
+            Server.vm_state != VmState.ERROR,
+            Server.generation != Generation.number,
+            Generation.superseded_at.is_not(None),
+            or_(Generation.superseded_at <= before, Generation.prepared_at.is_(None)),
         )
-        return [(server_id, number) for server_id, number in rows]
+    )
 
 
-async def _mark(sessions: Sessions, server_id: str, number: int) -> bool:
+async def _mark(conf: cfg.ConfigOpts, sessions: Sessions, server_id: str, number: int) -> bool:
     """Whether the generation may go: decided anew, while no request can change the server's row."""
     async with sessions.begin() as session:
-        server = await session.scalar(select(Server).where(Server.id == server_id).with_for_update())
-        generation = await session.get(Generation, (server_id, number))
-        if server is None or server.task_state is not None or generation is None:
+        await session.execute(select(Server.id).where(Server.id == server_id).with_for_update())
+        this = (Generation.server_id == server_id, Generation.number == number)
+        if (await session.execute(_expired(conf).where(*this))).one_or_none() is None:
             return False
-        if server.generation == number or generation.superseded_at is None:
-            return False
-        generation.prepared_at = None
+        await session.execute(update(Generation).where(*this).values(prepared_at=None))
         return True

@@ -302,6 +302,11 @@ async def test_a_rebuild_whose_restore_failed_can_be_undone(
         await world.ask_rebuild()
         await world.work()
     assert (await world.server()).vm_state == "error"
+    for number in await world.generations():
+        await ages(world, number, hours=25)
+    await (await world.agent()).drop_expired()
+    assert 1 in await world.generations(), "in ERROR no system is freed, however long it is kept"
+    world.conf.set_override("keep_previous", 1000, "rebuild")
     await undo(world)
     server = await world.server()
     assert (server.vm_state, server.generation, server.fault) == ("active", 1, None)
