@@ -273,14 +273,14 @@ async def test_the_next_agent_puts_right_what_one_before_it_said(world: World, d
 async def test_a_new_system_that_stands_still_gives_way_to_the_old_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = world.hypervisor.start
+    swap = world.hypervisor.swap
 
     async def full(spec: Any) -> Any:
-        machine = await start(spec)
+        machine = await swap(spec)
         machine.stalled = NO_SPACE if spec.generation == 2 else None
         return machine
 
-    monkeypatch.setattr(world.hypervisor, "start", full)
+    monkeypatch.setattr(world.hypervisor, "swap", full)
     await world.ask_rebuild()
     await world.work()
     await world.assert_old()
