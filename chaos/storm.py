@@ -14,7 +14,7 @@ SERVERS = 5
 # Good images more often than each kind of bad one.
 SYSTEMS = (Then.REPEAT, Then.REPEAT, Then.REPEAT, Then.PANIC, Then.POWER_OFF, Then.RESET)
 # Seconds from the requests to the first blow, and between two, at most.
-LULL = 4.0
+LULL = 1.5
 BLOWS = 3
 
 
