@@ -176,7 +176,8 @@ async def spec_of(work: Work, number: int) -> MachineSpec:
     base = await ensure_base(work, generation)
     directory = server_directory(work)
     machine = work.tools.hypervisor.get(server.id)
-    running = machine.spec.cards if machine is not None and not machine.ended.done() else ()
+    # A guest that is off holds them still, as long as its QEMU waits for another system.
+    held = machine.spec.cards if machine is not None else ()
     # A resize goes from one flavor to another, and back when it fails: to each generation its own.
     flavor = work.action.detail.get("flavors", {}).get(str(number), server.flavor)
     return MachineSpec(
@@ -189,7 +190,7 @@ async def spec_of(work: Work, number: int) -> MachineSpec:
         base_format=base.disk_format,
         root=str(disks.root_path(directory, number)),
         config_drive=str(disks.config_path(directory, number)),
-        cards=await work.tools.networks.cards(server, running),
+        cards=await work.tools.networks.cards(server, held),
     )
 
 

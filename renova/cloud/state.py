@@ -119,7 +119,8 @@ class State:
 
     def clean_run_path(self) -> None:
         """Remove what services leave there. The directory stays for as long as virtual machines need it."""
-        shutil.rmtree(self.run_path / "postgres", ignore_errors=True)
+        for service in ("postgres", "networks"):
+            shutil.rmtree(self.run_path / service, ignore_errors=True)
         (self.run_path / "agent.sock").unlink(missing_ok=True)
         with suppress(OSError):
             (self.run_path / "servers").rmdir()

@@ -66,14 +66,17 @@ class World:
     def _behave(self, spec: MachineSpec) -> Behaviour:
         return self.behaviour_of.get(spec.generation, self.behaviour)
 
-    async def agent(self) -> Worker:
-        """An agent that has just started."""
+    async def tools(self) -> Tools:
+        """What an agent that has just started works with."""
         cache = ImageCache(self.images, "host1", self.sessions, self.glance.client)
         await cache.clean()
         space = Space(self.conf, (partial(drop_expired, self.conf, self.sessions), cache.evict))
         networks = UserNetworks(self.conf, self.sessions)
-        tools = Tools(self.conf, self.sessions, self.hypervisor, cache, self.glance.client, space, networks)
-        worker = Worker(tools)
+        return Tools(self.conf, self.sessions, self.hypervisor, cache, self.glance.client, space, networks)
+
+    async def agent(self) -> Worker:
+        """An agent that has just started."""
+        worker = Worker(await self.tools())
         self.hypervisor.on_end = worker.guest_ended
         return worker
 

@@ -61,6 +61,7 @@ def made() -> Iterator[Own]:
         yield made
     finally:
         subprocess.run([*RENOVA, "down", "--state", str(made.state.path)], check=False, timeout=120)
+        made.process.wait(60)
         shutil.rmtree(home)
 
 

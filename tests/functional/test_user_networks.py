@@ -10,6 +10,9 @@ import pytest
 
 from renova.agent.networks.choice import choose
 from renova.agent.networks.user import FORWARDED, UserNetworks
+from renova.agent.qemu.face import POWERED_OFF
+from renova.agent.steps import spec_of
+from renova.agent.work import Work
 from renova.errors import RenovaError
 from tests.functional.agent_world import World, with_ports
 from tests.functional.linux_machines import LinuxMachines, linux_machines, short_run_path
@@ -88,6 +91,19 @@ async def test_a_port_is_kept_unless_somebody_else_listens_there(
         (moved,) = await networks.cards(first, ())
     assert moved.ssh_port not in {card.ssh_port, other.ssh_port}
     assert await UserNetworks(world.conf, world.sessions).cards(first, ()) == (moved,)
+
+
+async def test_a_guest_that_is_off_in_its_qemu_keeps_its_port(world: World) -> None:
+    """Else a rebuild, for which the guest is off, would want another machine than the one that waits."""
+    world.hypervisor.on_end = None
+    machine = world.hypervisor.get(world.server_id)
+    assert machine is not None
+    (card,) = machine.spec.cards
+    assert card.ssh_port is not None
+    with socket.create_server(("127.0.0.1", card.ssh_port)):
+        machine.end(POWERED_OFF)
+        (action,) = await world.actions()
+        assert (await spec_of(Work(await world.tools(), action), 1)).is_same_machine(machine.spec)
 
 
 async def test_why_a_host_has_user_networks(

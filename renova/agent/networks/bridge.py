@@ -71,9 +71,9 @@ class BridgedNetworks:
         if not links.beginning_with(self._names.taps):
             await in_thread(remove, self._names)
 
-    async def cards(self, server: Server, running: Sequence[NetworkCard]) -> tuple[NetworkCard, ...]:
+    async def cards(self, server: Server, held: Sequence[NetworkCard]) -> tuple[NetworkCard, ...]:
         cards = tuple(self._card(port) for port in server.ports)
-        if cards != tuple(running):
+        if cards != tuple(held):
             await self._ensure_ports()
         return cards
 

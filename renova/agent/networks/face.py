@@ -8,10 +8,10 @@ from renova.db.tables import Network, Server
 
 
 class Networks(Protocol):
-    async def cards(self, server: Server, running: Sequence[NetworkCard]) -> tuple[NetworkCard, ...]:
+    async def cards(self, server: Server, held: Sequence[NetworkCard]) -> tuple[NetworkCard, ...]:
         """The cards of a server's ports, in their order, and this host ready for a machine with them.
 
-        `running` are the cards of the server's machine, if it has one: what they hold is kept. The server's
+        `held` are the cards of the server's machine, if it has one: what they hold is kept. The server's
         ports and their networks are loaded. Raises RenovaError where this host can't be made ready.
         """
 

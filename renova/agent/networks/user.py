@@ -30,9 +30,9 @@ class UserNetworks:
         self._sessions = sessions
         self._choosing = asyncio.Lock()
 
-    async def cards(self, server: Server, running: Sequence[NetworkCard]) -> tuple[NetworkCard, ...]:
+    async def cards(self, server: Server, held: Sequence[NetworkCard]) -> tuple[NetworkCard, ...]:
         async with self._choosing:
-            ssh_ports = await self._ssh_ports(server.ports, {card.ssh_port for card in running})
+            ssh_ports = await self._ssh_ports(server.ports, {card.ssh_port for card in held})
         return tuple(self._card(port, ssh_ports[port.id]) for port in server.ports)
 
     def resolver(self, network: Network) -> str | None:
