@@ -34,7 +34,8 @@ class ConfigDrive:
     """What stands on a config drive.
 
     `user_data` and each file's "contents" are base64, as a client sent them; `network_data` is the document
-    network_data.json. `random_seed` feeds the guest's random generator.
+    network_data.json. `block_devices` is EC2's block-device-mapping. `random_seed` feeds the guest's random
+    generator.
     """
 
     uuid: str
@@ -49,6 +50,7 @@ class ConfigDrive:
     public_key: str | None = None
     user_data: str | None = None
     personality: Sequence[Mapping[str, str]] = ()
+    block_devices: Mapping[str, str] = field(default_factory=dict)
     random_seed: bytes = field(default_factory=_seed, repr=False)
 
 
@@ -125,6 +127,7 @@ def _ec2_meta_data(drive: ConfigDrive) -> dict[str, Any]:
         "local-hostname": drive.hostname,
         "placement": {"availability-zone": drive.availability_zone},
         "instance-action": "none",
+        "block-device-mapping": dict(drive.block_devices),
     }
     if drive.public_key is not None:
         document["public-keys"] = {"0": {"openssh-key": drive.public_key}}

@@ -4,9 +4,7 @@ A root disk is a qcow2 overlay straight on a base image of the cache, never on a
 the generation before is to open another file.
 """
 
-import asyncio
 import json
-import os
 import shutil
 import struct
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 
 from renova.agent.files import PART, in_thread, part_of, settle
 from renova.agent.images import CachedBase
-from renova.errors import DiskFull, RenovaError
+from renova.agent.programs import run
 
 SECTOR = 512
 # Bytes that the file of an empty root disk does not exceed.
@@ -59,7 +57,7 @@ async def copy_overlay(source: Path, path: Path, base: CachedBase, size_bytes: i
     """
     size = size_bytes + -size_bytes % SECTOR
     with part_of(path, f"the root disk {path.name}") as part:
-        await _run("cp", "--reflink=auto", "--sparse=always", source, part)
+        await run("cp", "--reflink=auto", "--sparse=always", source, part)
         await _qemu_img("resize", "-q", _nodes(part, base), str(size))
         await in_thread(settle, part, path)
 
@@ -128,26 +126,4 @@ def remove_all(directory: Path) -> None:
 
 
 async def _qemu_img(*arguments: str | Path) -> None:
-    await _run("qemu-img", *arguments)
-
-
-async def _run(program: str, *arguments: str | Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        program,
-        *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"LC_ALL": "C"},  # What they say is looked at.
-    )
-    try:
-        _, words = await process.communicate()
-    except asyncio.CancelledError:
-        process.kill()
-        await process.wait()
-        raise
-    if process.returncode:
-        said = words.decode(errors="replace").strip()
-        if "No space left on device" in said:
-            raise DiskFull(f"No space left on the host's disk: {said}")
-        raise RenovaError(f"{program} {arguments[0]} failed: {said}")
+    await run("qemu-img", *arguments)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from sqlalchemy import update
 
-from renova.agent import config_drive, disks, exchange
+from renova.agent import config_drive, data_disks, disks, exchange, removal
+from renova.agent.data_disks import DataDisks, MakeEphemeral, block_devices
 from renova.agent.files import in_thread
 from renova.agent.images import CachedBase
 from renova.agent.networks.documents import network_data
@@ -22,7 +23,7 @@ from renova.agent.qemu.spec import MachineSpec
 from renova.agent.verify import verify
 from renova.agent.work import Interrupted, StepFailed, Work
 from renova.compute import rebuild
-from renova.compute.generations import forget, numbers_of, write
+from renova.compute.generations import all_of, write
 from renova.db.tables import Generation, Server
 
 GIB = 1024**3
@@ -72,34 +73,44 @@ async def ensure_base(work: Work, generation: Generation) -> CachedBase:
             work.note(f"{fetched} bytes were fetched")
 
 
-async def ensure_room(work: Work, generation: Generation, root_size: int = disks.EMPTY_SIZE) -> None:
+async def ensure_room(work: Work, generation: Generation, copied: int = 0) -> None:
     """What a generation still to be made surely takes fits on the host's disk: bytes of the image that are
-    not here, `root_size` of its root disk's file, a config drive. Raises DiskFull.
+    not here, the files of empty disks, a config drive, and `copied` bytes of another generation. Raises
+    DiskFull.
     """
     if generation.prepared_at is None:
         missing = await work.tools.images.missing(generation.digest, generation.disk_format, generation.size)
-        await work.tools.space.ensure(missing + root_size + config_drive.MAX_SIZE)
+        flavor = (await work.server()).flavor
+        empty = disks.EMPTY_SIZE + data_disks.empty_size(flavor) + config_drive.MAX_SIZE
+        await work.tools.space.ensure(missing + empty + copied)
 
 
 async def ensure_disks(
-    work: Work, number: int, make_root: MakeRoot = disks.make_overlay, root_size: int = disks.EMPTY_SIZE
+    work: Work,
+    number: int,
+    make_root: MakeRoot = disks.make_overlay,
+    make_ephemeral: MakeEphemeral = data_disks.make_ephemeral,
+    copied: int = 0,
 ) -> None:
-    """Root overlay and config drive of a generation are whole on disk, and a mark in the database says so.
+    """Every disk of a generation is whole, and a mark in the database says so.
 
-    `make_root` writes about `root_size` bytes.
+    `make_root` and `make_ephemeral` copy about `copied` bytes.
     """
     generation = await work.generation(number)
     server = await work.server()
     base = await ensure_base(work, generation)
     directory = server_directory(work)
     root, drive = disks.root_path(directory, number), disks.config_path(directory, number)
+    data = DataDisks.of(directory, generation, server.flavor)
     if generation.prepared_at is not None:
-        if disks.is_whole(root, base) and drive.exists():
-            return
-        raise StepFailed("the prepared disk is damaged or gone")
+        if not (disks.is_whole(root, base) and drive.exists()):
+            raise StepFailed("the prepared disk is damaged or gone")
+        data.check()
+        return
     size = max(server.flavor["disk"] * GIB, base.virtual_size)
-    room = work.tools.space.with_room
-    await room(root_size, partial(make_root, root, base, size))
+    room, flavor = work.tools.space.with_room, server.flavor
+    await room(disks.EMPTY_SIZE + copied, partial(make_root, root, base, size))
+    await room(data_disks.empty_size(flavor) + copied, partial(data.make, make_ephemeral))
     content = drive_of(server, generation, work.tools.networks)
     await room(config_drive.MAX_SIZE, partial(in_thread, config_drive.build, drive, content))
     async with work.tools.sessions.begin() as session:
@@ -130,6 +141,9 @@ def drive_of(server: Server, generation: Generation, networks: Networks) -> conf
         user_data=generation.user_data,
         personality=generation.personality,
         network_data=network_data(server.ports, networks.resolver),
+        block_devices=block_devices(
+            ephemeral=generation.ephemeral_generation is not None, swap=bool(server.flavor["swap"])
+        ),
     )
 
 
@@ -189,6 +203,7 @@ async def spec_of(work: Work, number: int) -> MachineSpec:
         base_format=base.disk_format,
         root=str(disks.root_path(directory, number)),
         config_drive=str(disks.config_path(directory, number)),
+        data_disks=DataDisks.of(directory, generation, flavor).paths,
         cards=await work.tools.networks.cards(server, running),
     )
 
@@ -214,7 +229,7 @@ async def make_new_disks(work: Work) -> None:
 
 async def check_kept_disks(work: Work) -> None:
     """Before an undo: the disks of the generation to go back to are whole, and as large as the flavor now
-    says. They are never made smaller.
+    says. None is made smaller but a swap disk.
     """
     number = work.action.detail["to"]
     generation, server = await work.generation(number), await work.server()
@@ -223,6 +238,9 @@ async def check_kept_disks(work: Work) -> None:
     root, drive = disks.root_path(directory, number), disks.config_path(directory, number)
     if not (disks.is_whole(root, base) and drive.exists()):
         raise StepFailed("the kept disk is damaged or gone")
+    if _changes_system(work):
+        fit = DataDisks.of(directory, generation, server.flavor).fit
+        await work.tools.space.with_room(data_disks.empty_size(server.flavor), fit)
     size = server.flavor["disk"] * GIB
     if size > (generation.virtual_size or 0) and _changes_system(work):
         await work.tools.space.with_room(disks.EMPTY_SIZE, partial(disks.grow, root, base, size))
@@ -314,15 +332,17 @@ async def tidy_generations(work: Work) -> None:
     """
     old, new = work.action.detail["from"], work.action.detail["to"]
     async with work.tools.sessions() as session:
-        numbers = await numbers_of(session, work.action.server_id)
+        numbers = [row.number for row in await all_of(session, work.action.server_id)]
     if work.action.failed_step and await current_generation(work) != new:
         useless = [n for n in numbers if n == new]
     else:
         useless = [n for n in numbers if n not in {old, new}]
-    for number in useless:
-        await in_thread(disks.remove, server_directory(work), number)
-    async with work.tools.sessions.begin() as session:
-        await forget(session, work.action.server_id, useless)
+    await drop(work, useless)
+
+
+async def drop(work: Work, numbers: list[int]) -> None:
+    tools = work.tools
+    await removal.drop(tools.conf.state_path, tools.sessions, work.action.server_id, numbers)
 
 
 # --- the other operations

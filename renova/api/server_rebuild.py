@@ -145,5 +145,6 @@ def _wishes(asked: Asked, key: KeyPair | None, own_metadata: dict[str, str] | No
         hostname=asked.hostname,
         trusted_image_certificates=asked.trusted_image_certificates,
         trusted_image_certificates_sent=asked.sent("trusted_image_certificates"),
+        preserve_ephemeral=bool(asked.preserve_ephemeral),
         personality=None if asked.personality is None else [file.model_dump() for file in asked.personality],
     )

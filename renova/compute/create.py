@@ -12,7 +12,7 @@ import procrastinate
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from renova.compute import actions, flavors, generations, networks, quotas, server_groups, transitions
+from renova.compute import actions, generations, networks, quotas, server_groups, transitions
 from renova.compute.caller import Caller
 from renova.compute.hosts import choose_host
 from renova.compute.networks import WantedPort
@@ -60,7 +60,6 @@ async def create_servers(
     Raises QuotaExceeded when not even `min_count` fit, Unavailable without a host, Invalid for an address
     that can't be had, Conflict without a free one or a host that suits the server group, TooManyMembers.
     """
-    flavors.check_disks(new.flavor)
     count = await quotas.check_and_reserve(
         session,
         limits,
@@ -130,7 +129,8 @@ async def _create_one(
     )
     session.add(server)
     await session.flush()
-    generations.add_generation(session, server_id, 1, new.image, system)
+    made_by = 1 if new.flavor.ephemeral else None
+    generations.add_generation(session, server_id, 1, new.image, system, made_by)
     await session.flush()
     for port in new.ports:
         network = await networks.find_network(session, port.network_id)

@@ -30,7 +30,7 @@ class Wishes:
     """What was asked for besides the image, checked. None leaves a value as it is, except where a `…_sent`
     flag says that null was sent.
 
-    `admin_pass` and `preserve_ephemeral` have no place here under profile noa: they have no effect.
+    `preserve_ephemeral` counts only under profile nova.
     """
 
     name: str | None = None
@@ -48,6 +48,11 @@ class Wishes:
     trusted_image_certificates: list[str] | None = None
     trusted_image_certificates_sent: bool = False
     personality: list[dict[str, str]] | None = None
+    preserve_ephemeral: bool = False
+
+    def keeps_ephemeral(self, profile: str) -> bool:
+        """Whether the ephemeral disk outlives the system. Without it, profile nova makes a new one."""
+        return profile == "noa" or self.preserve_ephemeral
 
     def changes(self) -> dict[str, Any]:
         """Columns of the server that the rebuild sets, as asked for."""
@@ -132,7 +137,12 @@ async def begin_rebuild(
     )
     await generations.write(session, server.id, server.generation, earlier)
     new = server.generations_made
-    generations.add_generation(session, server.id, new, rebuild.image, generations.system_of(server))
+    now = await generations.get_generation(session, server.id, server.generation)
+    made_by = now.ephemeral_generation
+    if made_by is not None and not rebuild.keeps_ephemeral(profile):
+        made_by = new
+    system = generations.system_of(server)
+    generations.add_generation(session, server.id, new, rebuild.image, system, made_by)
     await session.flush()
     detail = detail_of(server.generation, new, vm_state, on_failure)
     await actions.open_action(session, jobs, caller, server, "rebuild", detail)

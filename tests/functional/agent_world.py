@@ -83,8 +83,8 @@ class World:
     def caller(self) -> Caller:
         return Caller("user", "project", frozenset({"member"}), False, f"req-{uuid4()}")
 
-    async def create(self) -> None:
-        """A new server, which all that follows is about."""
+    async def create(self, **sizes: int) -> None:
+        """A new server, which all that follows is about: of the smallest flavor, but for these sizes."""
         now = datetime.now(UTC)
         async with self.sessions.begin() as session:
             await session.merge(
@@ -100,6 +100,8 @@ class World:
             )
             await session.flush()
             flavor = (await session.scalars(select(Flavor).order_by(Flavor.ram).limit(1))).one()
+            for size, value in sizes.items():
+                setattr(flavor, size, value)
             new = NewServer(
                 name="before", image=await self.image(OLD), flavor=flavor, metadata={"role": "old"}
             )
@@ -107,16 +109,24 @@ class World:
             self.server_id = server.id
         await self.work()
 
-    async def ask_rebuild(self, image_id: str = NEW, *, on_failure: str = "restore") -> None:
+    async def ask_rebuild(
+        self,
+        image_id: str = NEW,
+        *,
+        on_failure: str = "restore",
+        profile: str = "noa",
+        preserve_ephemeral: bool = False,
+    ) -> None:
         wanted = Rebuild(
             image=await self.image(image_id),
             name="after",
             hostname="after.example.org",
             metadata={"role": "new"},
+            preserve_ephemeral=preserve_ephemeral,
         )
         async with self.sessions.begin() as session:
             server = await servers.find_server(session, self.server_id, self.caller())
-            await begin_rebuild(session, self.jobs, self.caller(), server, wanted, "noa", on_failure)
+            await begin_rebuild(session, self.jobs, self.caller(), server, wanted, profile, on_failure)
 
     async def ask(self, begin: Callable[..., Awaitable[None]], **how: object) -> None:
         """Stop, reboot, delete: the request's transaction."""
