@@ -6,6 +6,7 @@ A step never trusts that another has run: the one that needs a stopped guest sto
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from sqlalchemy import update
 
 from renova.agent import config_drive, data_disks, disks, exchange, removal
+from renova.agent.admin_pass import set_admin_pass
 from renova.agent.data_disks import DataDisks, MakeEphemeral, block_devices
 from renova.agent.files import in_thread
 from renova.agent.images import CachedBase
@@ -112,6 +114,7 @@ async def ensure_disks(
     await room(disks.EMPTY_SIZE + copied, partial(make_root, root, base, size))
     await room(data_disks.empty_size(flavor) + copied, partial(data.make, make_ephemeral))
     content = drive_of(server, generation, work.tools.networks)
+    content = replace(content, admin_pass=await work.admin_pass(number))
     await room(config_drive.MAX_SIZE, partial(in_thread, config_drive.build, drive, content))
     async with work.tools.sessions.begin() as session:
         await session.execute(
@@ -323,6 +326,7 @@ async def verify_new(work: Work) -> None:
     if _runs(work):
         await verify(work, work.action.detail["to"])
         await work.progress(ALIVE)
+    await set_admin_pass(work, work.action.detail["to"])
 
 
 async def tidy_generations(work: Work) -> None:

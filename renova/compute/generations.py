@@ -26,7 +26,9 @@ def add_generation(
     number: int,
     image: Image,
     system: dict[str, Any],
+    *,
     ephemeral_generation: int | None,
+    admin_pass: str | None,
 ) -> None:
     """A generation still to be made: `prepared_at` is set when its files are whole."""
     session.add(
@@ -37,6 +39,7 @@ def add_generation(
             disk_format=image.disk_format,
             size=image.size,
             ephemeral_generation=ephemeral_generation,
+            admin_pass=admin_pass,
             **system,
         )
     )
@@ -70,6 +73,19 @@ async def write(session: AsyncSession, server_id: str, number: int, system: dict
         .where(Generation.server_id == server_id, Generation.number == number)
         .values(system)
     )
+
+
+async def admin_pass_of(session: AsyncSession, server_id: str, number: int) -> str | None:
+    """The password that the guest of this generation is still to be given."""
+    password: str | None = await session.scalar(
+        select(Generation.admin_pass).where(Generation.server_id == server_id, Generation.number == number)
+    )
+    return password
+
+
+async def forget_admin_pass(session: AsyncSession, server_id: str) -> None:
+    """The action that was to set a password has ended, well or not."""
+    await session.execute(update(Generation).where(Generation.server_id == server_id).values(admin_pass=None))
 
 
 async def supersede(session: AsyncSession, server_id: str, old: int, new: int) -> None:

@@ -230,6 +230,9 @@ class Generation(System, Base):
     ephemeral_generation: Mapped[int | None] = mapped_column(
         comment="the generation that made its ephemeral disk; null where it has none"
     )
+    admin_pass: Mapped[str | None] = mapped_column(
+        deferred=True, comment="adminPass, a secret: until the action that is to set it has ended"
+    )
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     prepared_at: Mapped[datetime | None]
     superseded_at: Mapped[datetime | None] = mapped_column(

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import procrastinate
@@ -83,7 +84,7 @@ class World:
     def caller(self) -> Caller:
         return Caller("user", "project", frozenset({"member"}), False, f"req-{uuid4()}")
 
-    async def create(self, **sizes: int) -> None:
+    async def create(self, *, sizes: dict[str, int] | None = None, **wishes: Any) -> None:
         """A new server, which all that follows is about: of the smallest flavor, but for these sizes."""
         now = datetime.now(UTC)
         async with self.sessions.begin() as session:
@@ -100,11 +101,10 @@ class World:
             )
             await session.flush()
             flavor = (await session.scalars(select(Flavor).order_by(Flavor.ram).limit(1))).one()
-            for size, value in sizes.items():
+            for size, value in (sizes or {}).items():
                 setattr(flavor, size, value)
-            new = NewServer(
-                name="before", image=await self.image(OLD), flavor=flavor, metadata={"role": "old"}
-            )
+            image = await self.image(OLD)
+            new = NewServer(name="before", image=image, flavor=flavor, metadata={"role": "old"}, **wishes)
             (server,) = await create_servers(session, self.jobs, Limits.of(self.conf), self.caller(), new)
             self.server_id = server.id
         await self.work()
@@ -115,14 +115,14 @@ class World:
         *,
         on_failure: str = "restore",
         profile: str = "noa",
-        preserve_ephemeral: bool = False,
+        **wishes: Any,
     ) -> None:
         wanted = Rebuild(
             image=await self.image(image_id),
             name="after",
             hostname="after.example.org",
             metadata={"role": "new"},
-            preserve_ephemeral=preserve_ephemeral,
+            **wishes,
         )
         async with self.sessions.begin() as session:
             server = await servers.find_server(session, self.server_id, self.caller())

@@ -45,7 +45,7 @@ RESIZE = [step.name for step in operations.OPERATIONS["resize"].steps]
 async def world(tmp_path: Path, sessions: Sessions, jobs: procrastinate.App) -> World:
     """A server with an ephemeral disk of 1 GiB and a swap disk of 64 MiB."""
     world = World(tmp_path, sessions, jobs)
-    await world.create(ephemeral=1, swap=64)
+    await world.create(sizes={"ephemeral": 1, "swap": 64})
     return world
 
 

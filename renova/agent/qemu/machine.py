@@ -178,6 +178,13 @@ class QemuMachine:
         await asyncio.gather(asking, return_exceptions=True)
         return answered
 
+    async def set_password(self, user: str, password: str, timeout: float) -> bool:
+        with suppress(TimeoutError, OSError, EOFError):
+            async with asyncio.timeout(timeout):
+                await self._agent_port_open.wait()
+                return await self._guest_agent.set_password(user, password)
+        return False
+
     async def let_go(self) -> None:
         """Stop watching; the machine runs on."""
         self.gone.cancel()
