@@ -34,8 +34,8 @@ class ConfigDrive:
     """What stands on a config drive.
 
     `user_data` and each file's "contents" are base64, as a client sent them; `network_data` is the document
-    network_data.json. `block_devices` is EC2's block-device-mapping. `admin_pass` is for cloudbase-init, which
-    gives it to its administrator. `random_seed` feeds the guest's random generator.
+    network_data.json. `block_devices` is EC2's block-device-mapping. `admin_pass` is for cloudbase-init,
+    which gives it to its administrator. `random_seed` feeds the guest's random generator.
     """
 
     uuid: str

@@ -6,7 +6,7 @@ A server's row is what was asked for; the generation that `servers.generation` n
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ScalarSelect, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.db.tables import Generation, Server, System
@@ -27,7 +27,7 @@ def add_generation(
     image: Image,
     system: dict[str, Any],
     *,
-    ephemeral_generation: int | None,
+    ephemeral_generation: int | ScalarSelect[int | None] | None,
     admin_pass: str | None,
 ) -> None:
     """A generation still to be made: `prepared_at` is set when its files are whole."""
@@ -72,6 +72,15 @@ async def write(session: AsyncSession, server_id: str, number: int, system: dict
         update(Generation)
         .where(Generation.server_id == server_id, Generation.number == number)
         .values(system)
+    )
+
+
+def ephemeral_of(server_id: str, number: int) -> ScalarSelect[int | None]:
+    """The generation that made the ephemeral disk of this one, as a part of another statement."""
+    return (
+        select(Generation.ephemeral_generation)
+        .where(Generation.server_id == server_id, Generation.number == number)
+        .scalar_subquery()
     )
 
 

@@ -138,10 +138,8 @@ async def begin_rebuild(
     )
     await generations.write(session, server.id, server.generation, earlier)
     new = server.generations_made
-    now = await generations.get_generation(session, server.id, server.generation)
-    made_by = now.ephemeral_generation
-    if made_by is not None and not rebuild.keeps_ephemeral(profile):
-        made_by = new
+    made_anew = new if server.flavor["ephemeral"] else None
+    made_by = generations.ephemeral_of(server.id, server.generation)
     system = generations.system_of(server)
     generations.add_generation(
         session,
@@ -149,7 +147,7 @@ async def begin_rebuild(
         new,
         rebuild.image,
         system,
-        ephemeral_generation=made_by,
+        ephemeral_generation=made_by if rebuild.keeps_ephemeral(profile) else made_anew,
         admin_pass=rebuild.admin_pass if profile == "nova" else None,
     )
     await session.flush()

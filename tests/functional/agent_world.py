@@ -20,6 +20,7 @@ from renova.agent.engine import Deed, Operation
 from renova.agent.images import ImageCache
 from renova.agent.networks.user import UserNetworks
 from renova.agent.previous import drop_expired
+from renova.agent.qemu.face import Hypervisor
 from renova.agent.qemu.fake import Behaviour, FakeHypervisor, FakeMachine
 from renova.agent.qemu.spec import MachineSpec
 from renova.agent.space import Space
@@ -53,6 +54,7 @@ class World:
         self.behaviour_of: dict[int, Behaviour] = {}
         self.glance = FakeGlance()
         self.hypervisor = FakeHypervisor(self._behave)
+        self.agents_hypervisor: Hypervisor = self.hypervisor
         self.conf = options.load([])
         for name, value in {"host": "host1", "state_path": str(home), "run_path": str(home)}.items():
             self.conf.set_override(name, value)
@@ -73,9 +75,10 @@ class World:
         await cache.clean()
         space = Space(self.conf, (partial(drop_expired, self.conf, self.sessions), cache.evict))
         networks = UserNetworks(self.conf, self.sessions)
-        tools = Tools(self.conf, self.sessions, self.hypervisor, cache, self.glance.client, space, networks)
+        hypervisor, glance = self.agents_hypervisor, self.glance.client
+        tools = Tools(self.conf, self.sessions, hypervisor, cache, glance, space, networks)
         worker = Worker(tools)
-        self.hypervisor.on_end = worker.guest_ended
+        self.agents_hypervisor.on_end = worker.guest_ended
         return worker
 
     async def image(self, image_id: str) -> Image:

@@ -107,7 +107,9 @@ async def test_a_shutdown_is_sent_and_its_silence_is_fine(listening: Listen) -> 
                 await asyncio.sleep(0.01)
 
 
-async def test_a_password_is_sent_encoded_and_what_a_refusal_says_is_told_to_nobody(listening: Listen) -> None:
+async def test_a_password_is_sent_encoded_and_a_refusal_is_not_quoted(
+    listening: Listen,
+) -> None:
     seen = []
 
     def refusing(message: Message) -> bytes:
