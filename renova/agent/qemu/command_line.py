@@ -16,7 +16,6 @@ from renova.agent.qemu.spec import MachineSpec, NetworkCard
 # A guest that breaks out of QEMU gets no new privileges, processes or obsolete system calls.
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 GUEST_AGENT_PORT = "guest-agent"
-ROOT_DISK = "root-disk"
 # A write that the host can't do stops the guest, which knows nothing of it, and is done once more by `cont`.
 # A read that fails will not succeed later: the guest is told, as by a disk of metal.
 ON_ERROR = "werror=stop,rerror=report"
@@ -78,7 +77,7 @@ def _disks(spec: MachineSpec, disks: Disks) -> list[str]:
     """The block nodes, and the device of the root disk."""
     nodes = [*generation_nodes(spec, disks), *device_nodes(spec)]
     arguments = [argument for node in nodes for argument in ("-blockdev", json.dumps(node))]
-    return [*arguments, "-device", f"virtio-blk-pci,id={ROOT_DISK},drive=root,bootindex=0,{ON_ERROR}"]
+    return [*arguments, "-device", f"virtio-blk-pci,id=root-disk,drive=root,bootindex=0,{ON_ERROR}"]
 
 
 def _config_drive(spec: MachineSpec) -> list[str]:
