@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from renova.agent.files import PART, in_thread, part_of, settle
-from renova.agent.programs import run
+from renova.agent.programs import CPU_OF_A_COPY, run
 from renova.db.tables import Generation
 from renova.errors import RenovaError
 
@@ -39,7 +39,7 @@ async def copy_ephemeral(source: Path, path: Path, size: int) -> None:
     large as it was, as in Nova. One that is there already is replaced. Raises DiskFull.
     """
     with part_of(path, f"the disk {path.name}") as part:
-        await run("cp", "--reflink=auto", "--sparse=always", source, part)
+        await run("cp", "--reflink=auto", "--sparse=always", source, part, cpu=CPU_OF_A_COPY)
         await in_thread(_grow, part, size)
         await in_thread(settle, part, path)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from renova.agent.files import PART, in_thread, part_of, settle
 from renova.agent.images import CachedBase
-from renova.agent.programs import run
+from renova.agent.programs import CPU, CPU_OF_A_COPY, run
 
 SECTOR = 512
 # Bytes that the file of an empty root disk does not exceed.
@@ -57,7 +57,7 @@ async def copy_overlay(source: Path, path: Path, base: CachedBase, size_bytes: i
     """
     size = size_bytes + -size_bytes % SECTOR
     with part_of(path, f"the root disk {path.name}") as part:
-        await run("cp", "--reflink=auto", "--sparse=always", source, part)
+        await run("cp", "--reflink=auto", "--sparse=always", source, part, cpu=CPU_OF_A_COPY)
         await _qemu_img("resize", "-q", _nodes(part, base), str(size))
         await in_thread(settle, part, path)
 
@@ -82,7 +82,7 @@ async def make_flat(path: Path, size_bytes: int) -> None:
 
 async def flatten(source: Path, path: Path, base: CachedBase) -> None:
     """Copy a root disk that nobody writes to now, with what it shows of its base, into one qcow2 file."""
-    await _qemu_img("convert", "-q", "-O", "qcow2", _nodes(source, base), path)
+    await _qemu_img("convert", "-q", "-O", "qcow2", _nodes(source, base), path, cpu=CPU_OF_A_COPY)
 
 
 def snapshot_path(directory: Path, image_id: str) -> Path:
@@ -125,5 +125,5 @@ def remove_all(directory: Path) -> None:
         shutil.rmtree(directory)
 
 
-async def _qemu_img(*arguments: str | Path) -> None:
-    await run("qemu-img", *arguments)
+async def _qemu_img(*arguments: str | Path, cpu: int = CPU) -> None:
+    await run("qemu-img", *arguments, cpu=cpu)
