@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from renova.agent.files import PART, in_thread, part_of, settle
+from renova.agent.files import PART, in_thread, part_of, plain, settle
 from renova.agent.images import CachedBase
 from renova.agent.programs import CPU, CPU_OF_A_COPY, run
 
@@ -20,7 +20,7 @@ EMPTY_SIZE = 1024**2
 
 
 def server_directory(state_path: str | Path, server_id: str) -> Path:
-    return Path(state_path) / "servers" / server_id
+    return Path(state_path) / "servers" / plain(server_id)
 
 
 def root_path(directory: Path, generation: int) -> Path:
@@ -87,7 +87,7 @@ async def flatten(source: Path, path: Path, base: CachedBase) -> None:
 
 def snapshot_path(directory: Path, image_id: str) -> Path:
     """Where a root disk is copied to that becomes an image."""
-    return directory / f"snapshot-{image_id}.qcow2"
+    return directory / f"snapshot-{plain(image_id)}.qcow2"
 
 
 def _nodes(path: Path, base: CachedBase) -> str:

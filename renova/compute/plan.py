@@ -57,6 +57,7 @@ async def plan_rebuild(
     data_disks = await _data_disks(session, server)
     keeps = wishes.keeps_ephemeral(conf.compute.profile)
     kept_disks = [disk for disk in data_disks if disk == EPHEMERAL and keeps]
+    lost_disks = [disk for disk in data_disks if disk not in kept_disks]
     changed = {
         column: (getattr(server, column), asked[column])
         for column in CHANGEABLE
@@ -70,14 +71,18 @@ async def plan_rebuild(
         changed=changed,
         unchanged=[column for column in CHANGEABLE if column not in changed],
         kept_disks=kept_disks,
-        lost_disks=[disk for disk in data_disks if disk not in kept_disks],
+        lost_disks=lost_disks,
         generation=server.generation,
         keep_previous=timedelta(hours=conf.rebuild.keep_previous),
         freed=await generations.previous_of(session, server),
         fetch_bytes=None if image is None else await _bytes_to_fetch(session, server.host, image),
         running=running,
         method=method_of(
-            conf.rebuild.method, server.image_properties, image.properties if image else {}, running=running
+            conf.rebuild.method,
+            server.image_properties,
+            image.properties if image else {},
+            running=running,
+            disks_stay=not lost_disks,
         ),
         stop_seconds=conf.compute.shutdown_timeout if running else 0,
         verified_by=verified_by if running else None,

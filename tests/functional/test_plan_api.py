@@ -118,6 +118,7 @@ async def test_which_data_disks_are_kept_and_which_are_made_anew(
         told = await plan(api, server_id, {"imageRef": api.other_image, "preserve_ephemeral": preserve})
         assert told["kept"]["disks"] == kept
         assert [loss["what"] for loss in told["lost"]] == lost
+        assert told["stop"]["method"] == "respawn"
         assert {loss["kept_hours"] for loss in told["lost"]} == {24}
 
 

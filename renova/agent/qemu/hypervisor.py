@@ -11,6 +11,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
+from renova.agent.files import plain
 from renova.agent.qemu.accelerator import KVM, find_accelerator
 from renova.agent.qemu.bounded_log import BOUND_INTERVAL, BoundedLog
 from renova.agent.qemu.bounds import find_bounds
@@ -208,7 +209,7 @@ class QemuHypervisor:
             self.on_end(machine.spec.server_id, machine, ended.result())
 
     def _directory(self, server_id: str) -> RunDirectory:
-        return RunDirectory(self._servers / server_id)
+        return RunDirectory(self._servers / plain(server_id))
 
     async def _bound_logs(self) -> None:
         """Keep the logs of all machines short for as long as this agent runs."""
