@@ -25,6 +25,7 @@ class QemuWorld(World):
         self.conf.set_override("run_path", str(home / "run"))
         if os.geteuid() == 0:
             self.conf.set_override("qemu_user", "nobody", "compute")
+        self.conf.set_override("accelerator", "tcg", "compute")
         self.conf.set_override("shutdown_timeout", 30, "compute")
         self.conf.set_override("agent_timeout", int(DEADLINE), "rebuild")
         self.agents_hypervisor = QemuHypervisor(self.conf)
