@@ -3,10 +3,10 @@
 from functools import partial
 from pathlib import Path
 
-from renova.agent import disks, steps
+from renova.agent import disks, generation_files, steps
 from renova.agent.data_disks import DataDisks, copy_ephemeral, make_ephemeral
 from renova.agent.files import in_thread
-from renova.agent.work import Interrupted, Work
+from renova.agent.work import SWAPPED, Interrupted, Work
 from renova.compute import resize
 from renova.compute.states import TaskState
 
@@ -18,7 +18,7 @@ REVERTING = frozenset({TaskState.RESIZE_REVERTING})
 async def check_room(work: Work) -> None:
     """The copy fits on the host's disk. Asked before the guest is stopped."""
     new = await work.generation(work.action.detail["to"])
-    await steps.ensure_room(work, new, await _bytes(work))
+    await generation_files.ensure_room(work, new, await _bytes(work))
 
 
 async def copy_disks(work: Work) -> None:
@@ -27,16 +27,16 @@ async def copy_disks(work: Work) -> None:
     """
     await steps.end_old(work)
     size = await _bytes(work)
-    directory, old = steps.server_directory(work), work.action.detail["from"]
+    directory, old = generation_files.server_directory(work), work.action.detail["from"]
     make_root = partial(disks.copy_overlay, disks.root_path(directory, old))
     ephemeral = await _ephemeral(work)
     make_data = partial(copy_ephemeral, ephemeral) if ephemeral else make_ephemeral
-    await steps.ensure_disks(work, work.action.detail["to"], make_root, make_data, size)
+    await generation_files.ensure_disks(work, work.action.detail["to"], make_root, make_data, size)
 
 
 async def _bytes(work: Work) -> int:
     """How much there is to copy."""
-    root = disks.root_path(steps.server_directory(work), work.action.detail["from"])
+    root = disks.root_path(generation_files.server_directory(work), work.action.detail["from"])
     copied = [root, await _ephemeral(work)]
     return sum([await in_thread(disks.bytes_of, path) for path in copied if path])
 
@@ -45,14 +45,14 @@ async def _ephemeral(work: Work) -> Path | None:
     """The ephemeral disk of the generation before."""
     old = work.action.detail["from"]
     flavor = work.action.detail["flavors"][str(old)]
-    return DataDisks.of(steps.server_directory(work), await work.generation(old), flavor).ephemeral
+    return DataDisks.of(generation_files.server_directory(work), await work.generation(old), flavor).ephemeral
 
 
 async def swap(work: Work) -> None:
     async with work.tools.sessions.begin() as session:
         if not await resize.swap(session, work.action, RESIZING | REVERTING):
             raise Interrupted
-    await work.progress(steps.SWAPPED)
+    await work.progress(SWAPPED)
 
 
 async def tidy_resize(work: Work) -> None:

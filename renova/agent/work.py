@@ -19,6 +19,8 @@ from renova.db.session import Sessions
 from renova.db.tables import Action, Generation, Port, Server
 
 T = TypeVar("T")
+# What a rebuild's progress is when a step has been done; fetching the image fills the range up to FETCHED.
+FETCHED, PREPARED, STOPPED, SWAPPED, STARTED, ALIVE = 40, 50, 60, 65, 75, 95
 
 
 class Interrupted(Exception):
