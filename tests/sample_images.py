@@ -23,6 +23,7 @@ def qcow2(
     backing: bytes = b"",
     incompatible: int = 0,
     encryption: int = 0,
+    l1_entries: int = 1,
     size: int = 4 << CLUSTER_BITS,
 ) -> bytes:
     """An empty qcow2 image: header, refcount table, refcount block, L1 table, a cluster each.
@@ -39,7 +40,7 @@ def qcow2(
         CLUSTER_BITS,
         virtual_size,
         encryption,
-        1,
+        l1_entries,
         3 * cluster,
         cluster,
         1,

@@ -34,7 +34,8 @@ class ConfigDrive:
     """What stands on a config drive.
 
     `user_data` and each file's "contents" are base64, as a client sent them; `network_data` is the document
-    network_data.json. `random_seed` feeds the guest's random generator.
+    network_data.json. `block_devices` is EC2's block-device-mapping. `admin_pass` is for cloudbase-init,
+    which gives it to its administrator. `random_seed` feeds the guest's random generator.
     """
 
     uuid: str
@@ -49,6 +50,8 @@ class ConfigDrive:
     public_key: str | None = None
     user_data: str | None = None
     personality: Sequence[Mapping[str, str]] = ()
+    block_devices: Mapping[str, str] = field(default_factory=dict)
+    admin_pass: str | None = field(default=None, repr=False)
     random_seed: bytes = field(default_factory=_seed, repr=False)
 
 
@@ -106,6 +109,8 @@ def _meta_data(drive: ConfigDrive, version: str, given: list[dict[str, str]]) ->
     }
     if version >= DEDICATED_CPUS_SINCE:
         document["dedicated_cpus"] = []
+    if drive.admin_pass is not None:
+        document["admin_pass"] = drive.admin_pass
     if drive.metadata:
         document["meta"] = dict(drive.metadata)
     if given:
@@ -125,6 +130,7 @@ def _ec2_meta_data(drive: ConfigDrive) -> dict[str, Any]:
         "local-hostname": drive.hostname,
         "placement": {"availability-zone": drive.availability_zone},
         "instance-action": "none",
+        "block-device-mapping": dict(drive.block_devices),
     }
     if drive.public_key is not None:
         document["public-keys"] = {"0": {"openssh-key": drive.public_key}}

@@ -4,17 +4,15 @@ A root disk is a qcow2 overlay straight on a base image of the cache, never on a
 the generation before is to open another file.
 """
 
-import asyncio
 import json
-import os
 import shutil
 import struct
 from pathlib import Path
 from typing import Any
 
-from renova.agent.files import PART, in_thread, part_of, settle
+from renova.agent.files import PART, in_thread, part_of, plain, settle
 from renova.agent.images import CachedBase
-from renova.errors import DiskFull, RenovaError
+from renova.agent.programs import CPU, CPU_OF_A_COPY, run
 
 SECTOR = 512
 # Bytes that the file of an empty root disk does not exceed.
@@ -22,7 +20,7 @@ EMPTY_SIZE = 1024**2
 
 
 def server_directory(state_path: str | Path, server_id: str) -> Path:
-    return Path(state_path) / "servers" / server_id
+    return Path(state_path) / "servers" / plain(server_id)
 
 
 def root_path(directory: Path, generation: int) -> Path:
@@ -59,7 +57,7 @@ async def copy_overlay(source: Path, path: Path, base: CachedBase, size_bytes: i
     """
     size = size_bytes + -size_bytes % SECTOR
     with part_of(path, f"the root disk {path.name}") as part:
-        await _run("cp", "--reflink=auto", "--sparse=always", source, part)
+        await run("cp", "--reflink=auto", "--sparse=always", source, part, cpu=CPU_OF_A_COPY)
         await _qemu_img("resize", "-q", _nodes(part, base), str(size))
         await in_thread(settle, part, path)
 
@@ -84,12 +82,12 @@ async def make_flat(path: Path, size_bytes: int) -> None:
 
 async def flatten(source: Path, path: Path, base: CachedBase) -> None:
     """Copy a root disk that nobody writes to now, with what it shows of its base, into one qcow2 file."""
-    await _qemu_img("convert", "-q", "-O", "qcow2", _nodes(source, base), path)
+    await _qemu_img("convert", "-q", "-O", "qcow2", _nodes(source, base), path, cpu=CPU_OF_A_COPY)
 
 
 def snapshot_path(directory: Path, image_id: str) -> Path:
     """Where a root disk is copied to that becomes an image."""
-    return directory / f"snapshot-{image_id}.qcow2"
+    return directory / f"snapshot-{plain(image_id)}.qcow2"
 
 
 def _nodes(path: Path, base: CachedBase) -> str:
@@ -127,27 +125,5 @@ def remove_all(directory: Path) -> None:
         shutil.rmtree(directory)
 
 
-async def _qemu_img(*arguments: str | Path) -> None:
-    await _run("qemu-img", *arguments)
-
-
-async def _run(program: str, *arguments: str | Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        program,
-        *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"LC_ALL": "C"},  # What they say is looked at.
-    )
-    try:
-        _, words = await process.communicate()
-    except asyncio.CancelledError:
-        process.kill()
-        await process.wait()
-        raise
-    if process.returncode:
-        said = words.decode(errors="replace").strip()
-        if "No space left on device" in said:
-            raise DiskFull(f"No space left on the host's disk: {said}")
-        raise RenovaError(f"{program} {arguments[0]} failed: {said}")
+async def _qemu_img(*arguments: str | Path, cpu: int = CPU) -> None:
+    await run("qemu-img", *arguments, cpu=cpu)

@@ -98,7 +98,7 @@ async def _forward(work: Work, operation: Operation) -> None:
     async with work.tools.sessions.begin() as session:
         if not await operation.commit(session, work.action, operation.tasks):
             raise Interrupted
-        await actions.mark_settled(session, work.action)
+        await actions.mark_settled(session, work.action, work.message)
 
 
 async def _backward(work: Work, operation: Operation) -> None:

@@ -3,16 +3,29 @@
 import asyncio
 import errno
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from renova.errors import DiskFull
+from renova.errors import DiskFull, RenovaError
 
+# Of ids, digests and what is made from them.
+_PLAIN = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*")
 P = ParamSpec("P")
 T = TypeVar("T")
 PART = ".part"
+
+
+def plain(name: str) -> str:
+    """The name, if it can't lead out of its directory. Raises RenovaError.
+
+    What a database says names files of this host, and whoever can write there is not to reach any other.
+    """
+    if not _PLAIN.fullmatch(name):
+        raise RenovaError(f"{name!r} is no name of a file here")
+    return name
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

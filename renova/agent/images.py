@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from renova.agent.files import PART, in_thread, part_of, settle
+from renova.agent.files import PART, in_thread, part_of, plain, settle
 from renova.clients.glance import Glance
 from renova.db.session import Sessions
 from renova.db.tables import CachedImage, Generation, Server
@@ -113,7 +113,7 @@ class ImageCache:
 
     async def missing(self, digest: str, disk_format: str, size: int) -> int:
         """How many bytes of an image would have to be fetched."""
-        path = self._directory / _name_of(digest, disk_format)
+        path = self._directory / plain(_name_of(digest, disk_format))
         return 0 if await in_thread(_is_whole, path, size) else size
 
     async def evict(self) -> bool:
@@ -140,14 +140,14 @@ class ImageCache:
             unpinned = await session.scalar(_unpinned(self._host).where(CachedImage.digest == digest))
             if row is None or unpinned is None:
                 return False
-            path = self._directory / _name_of(digest, row.disk_format)
+            path = self._directory / plain(_name_of(digest, row.disk_format))
             await in_thread(path.unlink, missing_ok=True)
             await session.delete(row)
         log.info("%s is evicted", path.name)
         return True
 
     async def _obtain(self, wanted: _Wanted, listeners: list[Progress]) -> CachedBase:
-        path = self._directory / _name_of(wanted.digest, wanted.disk_format)
+        path = self._directory / plain(_name_of(wanted.digest, wanted.disk_format))
         # Two images with the same bytes are one file. Each is tried on its own: an image of one project that
         # does not hold what its digest says must not fail a server of another project.
         async with self._writers.setdefault(wanted.digest, asyncio.Lock()):

@@ -6,9 +6,7 @@ from datetime import UTC, datetime, timedelta
 from oslo_config import cfg
 from sqlalchemy import Select, or_, select, update
 
-from renova.agent import disks
-from renova.agent.files import in_thread
-from renova.compute.generations import forget
+from renova.agent import removal
 from renova.compute.states import VmState
 from renova.db.session import Sessions
 from renova.db.tables import Generation, Server
@@ -30,14 +28,11 @@ async def drop_expired(conf: cfg.ConfigOpts, sessions: Sessions) -> bool:
     for server_id, number in expired:
         if not await _mark(conf, sessions, server_id, number):
             continue
-        directory = disks.server_directory(conf.state_path, server_id)
         try:
-            await in_thread(disks.remove, directory, number)
+            await removal.drop(conf.state_path, sessions, server_id, [number])
         except OSError as error:
             log.warning("server %s: generation %s can't be removed: %s", server_id, number, error)
             continue
-        async with sessions.begin() as session:
-            await forget(session, server_id, [number])
         dropped = True
     return dropped
 

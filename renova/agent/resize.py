@@ -3,11 +3,11 @@
 from functools import partial
 from pathlib import Path
 
-from renova.agent import disks, steps
+from renova.agent import disks, generation_files, steps
+from renova.agent.data_disks import DataDisks, copy_ephemeral, make_ephemeral
 from renova.agent.files import in_thread
-from renova.agent.work import Interrupted, Work
+from renova.agent.work import SWAPPED, Interrupted, Work
 from renova.compute import resize
-from renova.compute.generations import forget
 from renova.compute.states import TaskState
 
 # The task_states of a resize and of its reversal, as `operations` has them.
@@ -18,28 +18,41 @@ REVERTING = frozenset({TaskState.RESIZE_REVERTING})
 async def check_room(work: Work) -> None:
     """The copy fits on the host's disk. Asked before the guest is stopped."""
     new = await work.generation(work.action.detail["to"])
-    await steps.ensure_room(work, new, await in_thread(disks.bytes_of, _source(work)))
+    await generation_files.ensure_room(work, new, await _bytes(work))
 
 
 async def copy_disks(work: Work) -> None:
-    """The new generation's disk: a copy of the old one, grown to the flavor. Its guest must not write
-    meanwhile.
+    """The new generation's disks: copies of the old ones, grown to the flavor, and a swap disk of its own.
+    The guest must not write meanwhile.
     """
     await steps.end_old(work)
-    source = _source(work)
-    size = await in_thread(disks.bytes_of, source)
-    await steps.ensure_disks(work, work.action.detail["to"], partial(disks.copy_overlay, source), size)
+    size = await _bytes(work)
+    directory, old = generation_files.server_directory(work), work.action.detail["from"]
+    make_root = partial(disks.copy_overlay, disks.root_path(directory, old))
+    ephemeral = await _ephemeral(work)
+    make_data = partial(copy_ephemeral, ephemeral) if ephemeral else make_ephemeral
+    await generation_files.ensure_disks(work, work.action.detail["to"], make_root, make_data, size)
 
 
-def _source(work: Work) -> Path:
-    return disks.root_path(steps.server_directory(work), work.action.detail["from"])
+async def _bytes(work: Work) -> int:
+    """How much there is to copy."""
+    root = disks.root_path(generation_files.server_directory(work), work.action.detail["from"])
+    copied = [root, await _ephemeral(work)]
+    return sum([await in_thread(disks.bytes_of, path) for path in copied if path])
+
+
+async def _ephemeral(work: Work) -> Path | None:
+    """The ephemeral disk of the generation before."""
+    old = work.action.detail["from"]
+    flavor = work.action.detail["flavors"][str(old)]
+    return DataDisks.of(generation_files.server_directory(work), await work.generation(old), flavor).ephemeral
 
 
 async def swap(work: Work) -> None:
     async with work.tools.sessions.begin() as session:
         if not await resize.swap(session, work.action, RESIZING | REVERTING):
             raise Interrupted
-    await work.progress(steps.SWAPPED)
+    await work.progress(SWAPPED)
 
 
 async def tidy_resize(work: Work) -> None:
@@ -48,21 +61,15 @@ async def tidy_resize(work: Work) -> None:
     """
     new = work.action.detail["to"]
     if work.action.failed_step and new != await steps.current_generation(work):
-        await _drop(work, new)
+        await steps.drop(work, [new])
 
 
 async def tidy_revert(work: Work) -> None:
     """After a success: the generation of the new flavor."""
     if not work.action.failed_step:
-        await _drop(work, work.action.detail["from"])
+        await steps.drop(work, [work.action.detail["from"]])
 
 
 async def tidy_confirm(work: Work) -> None:
     """The generation of the flavor before."""
-    await _drop(work, work.action.detail["from"])
-
-
-async def _drop(work: Work, number: int) -> None:
-    await in_thread(disks.remove, steps.server_directory(work), number)
-    async with work.tools.sessions.begin() as session:
-        await forget(session, work.action.server_id, [number])
+    await steps.drop(work, [work.action.detail["from"]])

@@ -5,7 +5,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from renova.agent import disks, steps
+from renova.agent import disks, generation_files, steps
 from renova.agent.files import PART, in_thread, part_of, settle
 from renova.agent.work import Interrupted, StepFailed, Work
 from renova.clients.glance import Image
@@ -26,7 +26,7 @@ async def copy_disk(work: Work) -> None:
     if path.exists():
         return
     generation = await work.generation(await steps.current_generation(work))
-    root = disks.root_path(steps.server_directory(work), generation.number)
+    root = disks.root_path(generation_files.server_directory(work), generation.number)
     size = await in_thread(disks.bytes_of, root)
     if generation.disk_format == "qcow2":
         size += generation.size  # What a raw image holds may be nothing but zeros, which are not copied.
@@ -40,7 +40,7 @@ async def _copy(work: Work, generation: Generation, root: Path, path: Path) -> N
         # What an agent that was killed left there may still be written to.
         part.unlink(missing_ok=True)
         if machine is None:
-            base = await steps.ensure_base(work, generation)
+            base = await generation_files.ensure_base(work, generation)
             await work.unless_interrupted(disks.flatten(root, part, base))
         else:
             await disks.make_flat(part, generation.virtual_size or 0)
@@ -93,4 +93,4 @@ async def tidy(work: Work) -> None:
 
 
 def _path(work: Work) -> Path:
-    return disks.snapshot_path(steps.server_directory(work), work.action.detail["image_id"])
+    return disks.snapshot_path(generation_files.server_directory(work), work.action.detail["image_id"])

@@ -4,133 +4,31 @@ changes nothing.
 A step never trusts that another has run: the one that needs a stopped guest stops it itself.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
-from sqlalchemy import update
-
-from renova.agent import config_drive, disks, exchange
+from renova.agent import data_disks, disks, exchange, removal
+from renova.agent.admin_pass import set_admin_pass
+from renova.agent.data_disks import DataDisks
 from renova.agent.files import in_thread
-from renova.agent.images import CachedBase
-from renova.agent.networks.documents import network_data
-from renova.agent.networks.face import Networks
+from renova.agent.generation_files import ensure_base, ensure_disks, ensure_room, server_directory
 from renova.agent.qemu.face import Machine
 from renova.agent.qemu.spec import MachineSpec
 from renova.agent.verify import verify
-from renova.agent.work import Interrupted, StepFailed, Work
+from renova.agent.work import (
+    ALIVE,
+    FETCHED,
+    PREPARED,
+    STARTED,
+    STOPPED,
+    SWAPPED,
+    Interrupted,
+    StepFailed,
+    Work,
+)
 from renova.compute import rebuild
-from renova.compute.generations import forget, numbers_of, write
-from renova.db.tables import Generation, Server
+from renova.compute.generations import all_of, write
 
 GIB = 1024**3
-# Makes a root disk at this path, over this base, of so many bytes.
-MakeRoot = Callable[[Path, CachedBase, int], Awaitable[None]]
-# While an image is fetched, progress is written at most this often, in seconds.
-SHOW_INTERVAL = 0.2
-# What a rebuild's progress is when a step has been done; fetching the image fills the range up to FETCHED.
-FETCHED, PREPARED, STOPPED, SWAPPED, STARTED, ALIVE = 40, 50, 60, 65, 75, 95
-
-
-# --- the image and the files of a generation
-
-
-async def ensure_base(work: Work, generation: Generation) -> CachedBase:
-    """The generation's base image, from the cache or fetched into it."""
-    percent = fetched = 0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal percent, fetched
-        percent, fetched = 1 + (FETCHED - 1) * done // max(total, 1), done
-
-    async def show() -> None:
-        shown = 0
-        while True:
-            await asyncio.sleep(SHOW_INTERVAL)
-            if percent > shown:
-                await work.progress(percent)
-                shown = percent
-
-    showing = asyncio.create_task(show())
-    try:
-        ensure = partial(
-            work.tools.images.ensure,
-            generation.image_id,
-            generation.digest,
-            generation.disk_format,
-            generation.size,
-            progress=progress,
-        )
-        return await work.unless_interrupted(work.tools.space.with_room(generation.size, ensure))
-    finally:
-        showing.cancel()
-        # A database that is away is noticed by the step itself.
-        await asyncio.gather(showing, return_exceptions=True)
-        if fetched:
-            work.note(f"{fetched} bytes were fetched")
-
-
-async def ensure_room(work: Work, generation: Generation, root_size: int = disks.EMPTY_SIZE) -> None:
-    """What a generation still to be made surely takes fits on the host's disk: bytes of the image that are
-    not here, `root_size` of its root disk's file, a config drive. Raises DiskFull.
-    """
-    if generation.prepared_at is None:
-        missing = await work.tools.images.missing(generation.digest, generation.disk_format, generation.size)
-        await work.tools.space.ensure(missing + root_size + config_drive.MAX_SIZE)
-
-
-async def ensure_disks(
-    work: Work, number: int, make_root: MakeRoot = disks.make_overlay, root_size: int = disks.EMPTY_SIZE
-) -> None:
-    """Root overlay and config drive of a generation are whole on disk, and a mark in the database says so.
-
-    `make_root` writes about `root_size` bytes.
-    """
-    generation = await work.generation(number)
-    server = await work.server()
-    base = await ensure_base(work, generation)
-    directory = server_directory(work)
-    root, drive = disks.root_path(directory, number), disks.config_path(directory, number)
-    if generation.prepared_at is not None:
-        if disks.is_whole(root, base) and drive.exists():
-            return
-        raise StepFailed("the prepared disk is damaged or gone")
-    size = max(server.flavor["disk"] * GIB, base.virtual_size)
-    room = work.tools.space.with_room
-    await room(root_size, partial(make_root, root, base, size))
-    content = drive_of(server, generation, work.tools.networks)
-    await room(config_drive.MAX_SIZE, partial(in_thread, config_drive.build, drive, content))
-    async with work.tools.sessions.begin() as session:
-        await session.execute(
-            update(Generation)
-            .where(Generation.server_id == server.id, Generation.number == number)
-            .values(prepared_at=datetime.now(UTC), virtual_size=size)
-        )
-    await work.progress(PREPARED)
-
-
-def server_directory(work: Work) -> Path:
-    return disks.server_directory(work.tools.conf.state_path, work.action.server_id)
-
-
-def drive_of(server: Server, generation: Generation, networks: Networks) -> config_drive.ConfigDrive:
-    """What the guest of a generation is told about itself."""
-    return config_drive.ConfigDrive(
-        uuid=server.id,
-        hostname=generation.hostname,
-        name=generation.name,
-        project_id=server.project_id,
-        availability_zone=server.availability_zone,
-        launch_index=server.launch_index,
-        metadata=generation.meta,
-        key_name=generation.key_name,
-        public_key=generation.key_text,
-        user_data=generation.user_data,
-        personality=generation.personality,
-        network_data=network_data(server.ports, networks.resolver),
-    )
 
 
 # --- the machine
@@ -190,6 +88,7 @@ async def spec_of(work: Work, number: int) -> MachineSpec:
         base_format=base.disk_format,
         root=str(disks.root_path(directory, number)),
         config_drive=str(disks.config_path(directory, number)),
+        data_disks=DataDisks.of(directory, generation, flavor).paths,
         cards=await work.tools.networks.cards(server, held),
     )
 
@@ -215,7 +114,7 @@ async def make_new_disks(work: Work) -> None:
 
 async def check_kept_disks(work: Work) -> None:
     """Before an undo: the disks of the generation to go back to are whole, and as large as the flavor now
-    says. They are never made smaller.
+    says. None is made smaller but a swap disk.
     """
     number = work.action.detail["to"]
     generation, server = await work.generation(number), await work.server()
@@ -224,6 +123,9 @@ async def check_kept_disks(work: Work) -> None:
     root, drive = disks.root_path(directory, number), disks.config_path(directory, number)
     if not (disks.is_whole(root, base) and drive.exists()):
         raise StepFailed("the kept disk is damaged or gone")
+    if _changes_system(work):
+        fit = DataDisks.of(directory, generation, server.flavor).fit
+        await work.tools.space.with_room(data_disks.empty_size(server.flavor), fit)
     size = server.flavor["disk"] * GIB
     if size > (generation.virtual_size or 0) and _changes_system(work):
         await work.tools.space.with_room(disks.EMPTY_SIZE, partial(disks.grow, root, base, size))
@@ -306,6 +208,7 @@ async def verify_new(work: Work) -> None:
     if _runs(work):
         await verify(work, work.action.detail["to"])
         await work.progress(ALIVE)
+    await set_admin_pass(work, work.action.detail["to"])
 
 
 async def tidy_generations(work: Work) -> None:
@@ -315,15 +218,17 @@ async def tidy_generations(work: Work) -> None:
     """
     old, new = work.action.detail["from"], work.action.detail["to"]
     async with work.tools.sessions() as session:
-        numbers = await numbers_of(session, work.action.server_id)
+        numbers = [row.number for row in await all_of(session, work.action.server_id)]
     if work.action.failed_step and await current_generation(work) != new:
         useless = [n for n in numbers if n == new]
     else:
         useless = [n for n in numbers if n not in {old, new}]
-    for number in useless:
-        await in_thread(disks.remove, server_directory(work), number)
-    async with work.tools.sessions.begin() as session:
-        await forget(session, work.action.server_id, useless)
+    await drop(work, useless)
+
+
+async def drop(work: Work, numbers: list[int]) -> None:
+    tools = work.tools
+    await removal.drop(tools.conf.state_path, tools.sessions, work.action.server_id, numbers)
 
 
 # --- the other operations

@@ -14,11 +14,13 @@ from renova.agent.networks.face import Networks
 from renova.agent.qemu.face import Hypervisor
 from renova.agent.space import Space
 from renova.clients.glance import Glance
-from renova.compute.generations import get_generation
+from renova.compute.generations import admin_pass_of, get_generation
 from renova.db.session import Sessions
 from renova.db.tables import Action, Generation, Port, Server
 
 T = TypeVar("T")
+# What a rebuild's progress is when a step has been done; fetching the image fills the range up to FETCHED.
+FETCHED, PREPARED, STOPPED, SWAPPED, STARTED, ALIVE = 40, 50, 60, 65, 75, 95
 
 
 class Interrupted(Exception):
@@ -48,10 +50,15 @@ class Work:
     action: Action
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     remark: str | None = None
+    message: str | None = None
 
     def note(self, line: str) -> None:
         """What the owner should know of the step under way: the details of its event, where it succeeds."""
         self.remark = line
+
+    def tell(self, line: str) -> None:
+        """What the owner should know of the action, though it succeeds: its message."""
+        self.message = line
 
     async def server(self) -> Server:
         """The row as it is now, with ports and networks."""
@@ -66,6 +73,11 @@ class Work:
     async def generation(self, number: int) -> Generation:
         async with self.tools.sessions() as session:
             return await get_generation(session, self.action.server_id, number)
+
+    async def admin_pass(self, number: int) -> str | None:
+        """The password that the guest of a generation is still to be given; None under profile noa."""
+        async with self.tools.sessions() as session:
+            return await admin_pass_of(session, self.action.server_id, number)
 
     async def progress(self, percent: int) -> None:
         """Show how far the action is. Not a change of the server: `updated` stays as it is."""

@@ -1,5 +1,7 @@
 """`POST /servers`."""
 
+from dataclasses import replace
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.api import passwords
@@ -43,7 +45,10 @@ async def create(call: Call) -> Answer:
         rules = await metadata.Rules.of(session, call.parts.conf, call.caller.project_id)
     own, charging_mode = metadata.new_set(rules, call.caller, asked.metadata or {})
     check_files(rules.limits, asked.personality or [])
+    password = passwords.generate() if asked.admin_pass is None else asked.admin_pass
     new = await _checked(call, asked, own, body.scheduler_hints)
+    if call.parts.conf.compute.profile == "nova":
+        new = replace(new, admin_pass=password)
     async with call.transaction() as session:
         servers = await compute.create_servers(
             session, call.parts.jobs, Limits.of(call.parts.conf), call.caller, new
@@ -56,7 +61,7 @@ async def create(call: Call) -> Answer:
     view = views.created(
         servers[0],
         Sight(call.links),
-        passwords.generate() if asked.admin_pass is None else asked.admin_pass,
+        password,
         views.DEFAULT_GROUP if asked.security_groups is None else groups,
     )
     return Answer({"server": view}, headers={"Location": view.links[0]["href"]})

@@ -56,7 +56,8 @@ async def rebuild(call: Call) -> Answer:
     asked = call.parse(BY_PROFILE[profile]).rebuild
     considered = await _consider(call, asked, nullcontext)
     assert considered.image is not None
-    wanted = Rebuild(image=considered.image, **vars(considered.wishes))
+    password = passwords.generate() if asked.admin_pass is None else asked.admin_pass
+    wanted = Rebuild(image=considered.image, **vars(considered.wishes) | {"admin_pass": password})
     async with call.transaction() as session:
         server = await found(call, session, SERVERS + "rebuild")
         if considered.charging_mode is not None:
@@ -65,7 +66,7 @@ async def rebuild(call: Call) -> Answer:
         await begin_rebuild(session, call.parts.jobs, call.caller, server, wanted, profile, on_failure)
         sight = await sight_of_one(call, session, server)
     answer = views.rebuilt_in_detail if call.version in AS_SHOWN else views.rebuilt
-    view = answer(server, sight, passwords.generate() if asked.admin_pass is None else asked.admin_pass)
+    view = answer(server, sight, password)
     return Answer({"server": view}, headers={"Location": view.links[0]["href"]})
 
 
@@ -145,5 +146,6 @@ def _wishes(asked: Asked, key: KeyPair | None, own_metadata: dict[str, str] | No
         hostname=asked.hostname,
         trusted_image_certificates=asked.trusted_image_certificates,
         trusted_image_certificates_sent=asked.sent("trusted_image_certificates"),
+        preserve_ephemeral=bool(asked.preserve_ephemeral),
         personality=None if asked.personality is None else [file.model_dump() for file in asked.personality],
     )

@@ -79,6 +79,7 @@ def _look_for_qemu(state: State) -> None:
     for program, package in (
         (conf.get("compute", "qemu", fallback="qemu-system-x86_64"), "qemu-system-x86"),
         ("qemu-img", "qemu-utils"),
+        ("prlimit", "util-linux"),
     ):
         if shutil.which(program) is None:
             raise CloudError(f"the program {program} is missing; on Debian: apt-get install {package}")

@@ -12,7 +12,7 @@ import procrastinate
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from renova.compute import actions, flavors, generations, networks, quotas, server_groups, transitions
+from renova.compute import actions, generations, networks, quotas, server_groups, transitions
 from renova.compute.caller import Caller
 from renova.compute.hosts import choose_host
 from renova.compute.networks import WantedPort
@@ -46,6 +46,8 @@ class NewServer:
     group: ServerGroup | None = None
     # The one host that the server may run on; None lets Renova choose.
     host: str | None = None
+    # Under profile nova: what the guest finds on its config drive.
+    admin_pass: str | None = field(default=None, repr=False)
     ports: tuple[WantedPort, ...] = (WantedPort(),)
     min_count: int = 1
     max_count: int = 1
@@ -60,7 +62,6 @@ async def create_servers(
     Raises QuotaExceeded when not even `min_count` fit, Unavailable without a host, Invalid for an address
     that can't be had, Conflict without a free one or a host that suits the server group, TooManyMembers.
     """
-    flavors.check_disks(new.flavor)
     count = await quotas.check_and_reserve(
         session,
         limits,
@@ -130,7 +131,10 @@ async def _create_one(
     )
     session.add(server)
     await session.flush()
-    generations.add_generation(session, server_id, 1, new.image, system)
+    made_by = 1 if new.flavor.ephemeral else None
+    generations.add_generation(
+        session, server_id, 1, new.image, system, ephemeral_generation=made_by, admin_pass=new.admin_pass
+    )
     await session.flush()
     for port in new.ports:
         network = await networks.find_network(session, port.network_id)
@@ -166,6 +170,7 @@ def flavor_of(flavor: Flavor) -> dict[str, Any]:
 
 async def commit_create(session: AsyncSession, action: Action, tasks: Collection[TaskState]) -> bool:
     """The new server runs. False when it is being deleted meanwhile."""
+    await generations.forget_admin_pass(session, action.server_id)
     return await transitions.end(
         session,
         action.server_id,
@@ -181,6 +186,7 @@ async def fail_create(
     session: AsyncSession, action: Action, tasks: Collection[TaskState], message: str
 ) -> bool:
     """The server could not be built: it stays, in ERROR, so that its owner sees why."""
+    await generations.forget_admin_pass(session, action.server_id)
     return await transitions.end(
         session, action.server_id, tasks, vm_state=VmState.ERROR, fault=actions.fault_of(message)
     )

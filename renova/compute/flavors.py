@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from renova.compute.caller import Caller
 from renova.compute.pages import Page, fetch_page
 from renova.db.tables import Flavor, FlavorProject
-from renova.errors import Conflict, FlavorExists, FlavorNotFound, Invalid, NotFound
+from renova.errors import Conflict, FlavorExists, FlavorNotFound, NotFound
 
 # Nova's names of what a list can be sorted by. Nova's vcpu_weight has no meaning any more and sorts by id.
 SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
@@ -102,12 +102,6 @@ async def list_flavors(
         marker_column=Flavor.id,
         marker_among=_visible(caller),
     )
-
-
-def check_disks(flavor: Flavor) -> None:
-    """Raises Invalid for a flavor with disks that no server gets here yet."""
-    if flavor.ephemeral or flavor.swap:
-        raise Invalid(f"Flavor {flavor.id} has an ephemeral or a swap disk, and those are not supported.")
 
 
 async def create_flavor(session: AsyncSession, flavor: Flavor) -> Flavor:

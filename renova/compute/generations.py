@@ -3,9 +3,10 @@
 A server's row is what was asked for; the generation that `servers.generation` names is what runs.
 """
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ScalarSelect, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.db.tables import Generation, Server, System
@@ -20,7 +21,14 @@ def system_of(row: System) -> dict[str, Any]:
 
 
 def add_generation(
-    session: AsyncSession, server_id: str, number: int, image: Image, system: dict[str, Any]
+    session: AsyncSession,
+    server_id: str,
+    number: int,
+    image: Image,
+    system: dict[str, Any],
+    *,
+    ephemeral_generation: int | ScalarSelect[int | None] | None,
+    admin_pass: str | None,
 ) -> None:
     """A generation still to be made: `prepared_at` is set when its files are whole."""
     session.add(
@@ -30,21 +38,28 @@ def add_generation(
             digest=image.digest,
             disk_format=image.disk_format,
             size=image.size,
+            ephemeral_generation=ephemeral_generation,
+            admin_pass=admin_pass,
             **system,
         )
     )
 
 
 async def copy_generation(session: AsyncSession, server: Server) -> None:
-    """A generation still to be made, `generations_made`, of the same image as the one that runs."""
+    """A generation still to be made, `generations_made`, of the same image as the one that runs.
+
+    It gets an ephemeral disk of its own, so that the one before can be gone back to as it was.
+    """
     now = await get_generation(session, server.id, server.generation)
+    number = server.generations_made
     session.add(
         Generation(
             server_id=server.id,
-            number=server.generations_made,
+            number=number,
             digest=now.digest,
             disk_format=now.disk_format,
             size=now.size,
+            ephemeral_generation=number if server.flavor["ephemeral"] else None,
             **system_of(server),
         )
     )
@@ -58,6 +73,28 @@ async def write(session: AsyncSession, server_id: str, number: int, system: dict
         .where(Generation.server_id == server_id, Generation.number == number)
         .values(system)
     )
+
+
+def ephemeral_of(server_id: str, number: int) -> ScalarSelect[int | None]:
+    """The generation that made the ephemeral disk of this one, as a part of another statement."""
+    return (
+        select(Generation.ephemeral_generation)
+        .where(Generation.server_id == server_id, Generation.number == number)
+        .scalar_subquery()
+    )
+
+
+async def admin_pass_of(session: AsyncSession, server_id: str, number: int) -> str | None:
+    """The password that the guest of this generation is still to be given."""
+    password: str | None = await session.scalar(
+        select(Generation.admin_pass).where(Generation.server_id == server_id, Generation.number == number)
+    )
+    return password
+
+
+async def forget_admin_pass(session: AsyncSession, server_id: str) -> None:
+    """The action that was to set a password has ended, well or not."""
+    await session.execute(update(Generation).where(Generation.server_id == server_id).values(admin_pass=None))
 
 
 async def supersede(session: AsyncSession, server_id: str, old: int, new: int) -> None:
@@ -98,14 +135,36 @@ async def get_generation(session: AsyncSession, server_id: str, number: int) -> 
     return generation
 
 
-async def numbers_of(session: AsyncSession, server_id: str) -> list[int]:
+async def all_of(session: AsyncSession, server_id: str) -> list[Generation]:
     rows = await session.scalars(
-        select(Generation.number).where(Generation.server_id == server_id).order_by(Generation.number)
+        select(Generation).where(Generation.server_id == server_id).order_by(Generation.number)
     )
     return list(rows)
 
 
-async def forget(session: AsyncSession, server_id: str, numbers: list[int]) -> None:
+async def share_ephemeral(session: AsyncSession, server_id: str, old: int, new: int) -> None:
+    """Whoever had the ephemeral disk of `old`, but for `old` itself, has that of `new` from now on: it is the
+    same disk, copied.
+    """
+    made_by = {
+        row.number: row.ephemeral_generation
+        for row in await all_of(session, server_id)
+        if row.number in {old, new}
+    }
+    if old not in made_by:
+        return
+    await session.execute(
+        update(Generation)
+        .where(
+            Generation.server_id == server_id,
+            Generation.number != old,
+            Generation.ephemeral_generation.is_not_distinct_from(made_by[old]),
+        )
+        .values(ephemeral_generation=made_by[new])
+    )
+
+
+async def forget(session: AsyncSession, server_id: str, numbers: Collection[int]) -> None:
     """Drop generations whose files are gone; the base images that only they pinned may be evicted from now
     on.
     """

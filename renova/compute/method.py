@@ -26,8 +26,9 @@ class Choice:
     why: str
 
 
-def method_of(option: str, *properties: Mapping[str, str], running: bool) -> Choice:
-    """`option` is `[rebuild] method`, `properties` those of the image before and of the one after.
+def method_of(option: str, *properties: Mapping[str, str], running: bool, disks_stay: bool = True) -> Choice:
+    """`option` is `[rebuild] method`, `properties` those of the image before and of the one after,
+    `disks_stay` whether the machine keeps its ephemeral and swap disks.
 
     The host has the last word: it respawns too where the machine itself changes, where QEMU is not well and
     where a swap fails.
@@ -38,4 +39,6 @@ def method_of(option: str, *properties: Mapping[str, str], running: bool) -> Cho
         return Choice(Method.RESPAWN, "[rebuild] method = respawn")
     if any(image.get(PROPERTY, "").lower() == Method.RESPAWN for image in properties):
         return Choice(Method.RESPAWN, f"an image has {PROPERTY}=respawn")
+    if not disks_stay:
+        return Choice(Method.RESPAWN, "a data disk is made anew")
     return Choice(Method.SWAP, "the machine stays and its disks are exchanged")

@@ -6,7 +6,7 @@ back by forgetting it is `swap`, and `unswap` undoes even that.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import procrastinate
@@ -30,7 +30,7 @@ class Wishes:
     """What was asked for besides the image, checked. None leaves a value as it is, except where a `…_sent`
     flag says that null was sent.
 
-    `admin_pass` and `preserve_ephemeral` have no place here under profile noa: they have no effect.
+    `preserve_ephemeral` and `admin_pass` count only under profile nova.
     """
 
     name: str | None = None
@@ -48,6 +48,12 @@ class Wishes:
     trusted_image_certificates: list[str] | None = None
     trusted_image_certificates_sent: bool = False
     personality: list[dict[str, str]] | None = None
+    preserve_ephemeral: bool = False
+    admin_pass: str | None = field(default=None, repr=False)
+
+    def keeps_ephemeral(self, profile: str) -> bool:
+        """Whether the ephemeral disk outlives the system. Without it, profile nova makes a new one."""
+        return profile == "noa" or self.preserve_ephemeral
 
     def changes(self) -> dict[str, Any]:
         """Columns of the server that the rebuild sets, as asked for."""
@@ -132,7 +138,18 @@ async def begin_rebuild(
     )
     await generations.write(session, server.id, server.generation, earlier)
     new = server.generations_made
-    generations.add_generation(session, server.id, new, rebuild.image, generations.system_of(server))
+    made_anew = new if server.flavor["ephemeral"] else None
+    made_by = generations.ephemeral_of(server.id, server.generation)
+    system = generations.system_of(server)
+    generations.add_generation(
+        session,
+        server.id,
+        new,
+        rebuild.image,
+        system,
+        ephemeral_generation=made_by if rebuild.keeps_ephemeral(profile) else made_anew,
+        admin_pass=rebuild.admin_pass if profile == "nova" else None,
+    )
     await session.flush()
     detail = detail_of(server.generation, new, vm_state, on_failure)
     await actions.open_action(session, jobs, caller, server, "rebuild", detail)
@@ -179,6 +196,7 @@ async def commit_rebuild(session: AsyncSession, action: Action, tasks: Collectio
     meanwhile.
     """
     await generations.supersede(session, action.server_id, action.detail["from"], action.detail["to"])
+    await generations.forget_admin_pass(session, action.server_id)
     runs = action.detail["runs"]
     return await transitions.end(
         session,
@@ -224,6 +242,7 @@ async def stuck_rebuild(
 async def _put_back(session: AsyncSession, action: Action) -> None:
     """The old OS's values, if it is the server's (again); else the old OS is what is kept."""
     old_number, new_number = action.detail["from"], action.detail["to"]
+    await generations.forget_admin_pass(session, action.server_id)
     server = await session.get(Server, action.server_id, populate_existing=True, with_for_update=True)
     if server is None or old_number == new_number:
         return

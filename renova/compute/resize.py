@@ -12,7 +12,7 @@ import procrastinate
 from sqlalchemy import ColumnElement, case, func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from renova.compute import actions, flavors, generations, quotas, transitions
+from renova.compute import actions, generations, quotas, transitions
 from renova.compute.caller import Caller
 from renova.compute.create import flavor_of
 from renova.compute.quotas import Limits
@@ -34,7 +34,11 @@ async def check_flavor(session: AsyncSession, server: Server, flavor: Flavor) ->
         )
     if flavor.id == server.flavor["id"]:
         raise Invalid("When resizing, instances must change flavor!")
-    flavors.check_disks(flavor)
+    if flavor.ephemeral < server.flavor["ephemeral"]:
+        raise Invalid(
+            "Flavor's ephemeral disk is smaller than the server's, and a disk never shrinks. "
+            f"Flavor's is {flavor.ephemeral} GiB, the server's is {server.flavor['ephemeral']} GiB."
+        )
     generation = await generations.get_generation(session, server.id, server.generation)
     size = generation.virtual_size or 0
     if flavor.disk and flavor.disk * GIB < size:
@@ -182,7 +186,11 @@ async def commit_revert(session: AsyncSession, action: Action, tasks: Collection
 
 
 async def commit_confirm(session: AsyncSession, action: Action, tasks: Collection[TaskState]) -> bool:
-    """The new flavor is the server's. A guest that ended meanwhile leaves it SHUTOFF, as in Nova."""
+    """The new flavor is the server's. A guest that ended meanwhile leaves it SHUTOFF, as in Nova.
+
+    What the guest has written to its ephemeral disk since the resize is there after an undo too.
+    """
+    await generations.share_ephemeral(session, action.server_id, action.detail["from"], action.detail["to"])
     runs = Server.power_state.in_(ON)
     return await transitions.end(
         session,

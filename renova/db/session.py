@@ -13,9 +13,11 @@ Sessions = async_sessionmaker[AsyncSession]
 
 def make_engine(url: str, pool_size: int = 5) -> AsyncEngine:
     """An engine for `[database] connection` (postgresql+psycopg://…). A connection that died is replaced
-    on use.
+    on use. What it complains of never shows the values of a statement: some are secrets of users.
     """
-    return create_async_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+    return create_async_engine(
+        url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, hide_parameters=True
+    )
 
 
 def make_sessions(engine: AsyncEngine) -> Sessions:

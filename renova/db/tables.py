@@ -227,6 +227,12 @@ class Generation(System, Base):
     disk_format: Mapped[str] = mapped_column(comment="qcow2 or raw, as declared and then seen")
     size: Mapped[int] = mapped_column(BigInteger, comment="bytes of the image file")
     virtual_size: Mapped[int | None] = mapped_column(BigInteger, comment="bytes of the root disk, once made")
+    ephemeral_generation: Mapped[int | None] = mapped_column(
+        comment="the generation that made its ephemeral disk; null where it has none"
+    )
+    admin_pass: Mapped[str | None] = mapped_column(
+        deferred=True, comment="adminPass, a secret: until the action that is to set it has ended"
+    )
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     prepared_at: Mapped[datetime | None]
     superseded_at: Mapped[datetime | None] = mapped_column(

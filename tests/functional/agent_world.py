@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import procrastinate
@@ -19,6 +20,7 @@ from renova.agent.engine import Deed, Operation
 from renova.agent.images import ImageCache
 from renova.agent.networks.user import UserNetworks
 from renova.agent.previous import drop_expired
+from renova.agent.qemu.face import Hypervisor
 from renova.agent.qemu.fake import Behaviour, FakeHypervisor, FakeMachine
 from renova.agent.qemu.spec import MachineSpec
 from renova.agent.space import Space
@@ -52,6 +54,7 @@ class World:
         self.behaviour_of: dict[int, Behaviour] = {}
         self.glance = FakeGlance()
         self.hypervisor = FakeHypervisor(self._behave)
+        self.agents_hypervisor: Hypervisor = self.hypervisor
         self.conf = options.load([])
         for name, value in {"host": "host1", "state_path": str(home), "run_path": str(home)}.items():
             self.conf.set_override(name, value)
@@ -72,12 +75,13 @@ class World:
         await cache.clean()
         space = Space(self.conf, (partial(drop_expired, self.conf, self.sessions), cache.evict))
         networks = UserNetworks(self.conf, self.sessions)
-        return Tools(self.conf, self.sessions, self.hypervisor, cache, self.glance.client, space, networks)
+        hypervisor, glance = self.agents_hypervisor, self.glance.client
+        return Tools(self.conf, self.sessions, hypervisor, cache, glance, space, networks)
 
     async def agent(self) -> Worker:
         """An agent that has just started."""
         worker = Worker(await self.tools())
-        self.hypervisor.on_end = worker.guest_ended
+        self.agents_hypervisor.on_end = worker.guest_ended
         return worker
 
     async def image(self, image_id: str) -> Image:
@@ -86,8 +90,8 @@ class World:
     def caller(self) -> Caller:
         return Caller("user", "project", frozenset({"member"}), False, f"req-{uuid4()}")
 
-    async def create(self) -> None:
-        """A new server, which all that follows is about."""
+    async def create(self, *, sizes: dict[str, int] | None = None, **wishes: Any) -> None:
+        """A new server, which all that follows is about: of the smallest flavor, but for these sizes."""
         now = datetime.now(UTC)
         async with self.sessions.begin() as session:
             await session.merge(
@@ -103,23 +107,32 @@ class World:
             )
             await session.flush()
             flavor = (await session.scalars(select(Flavor).order_by(Flavor.ram).limit(1))).one()
-            new = NewServer(
-                name="before", image=await self.image(OLD), flavor=flavor, metadata={"role": "old"}
-            )
+            for size, value in (sizes or {}).items():
+                setattr(flavor, size, value)
+            image = await self.image(OLD)
+            new = NewServer(name="before", image=image, flavor=flavor, metadata={"role": "old"}, **wishes)
             (server,) = await create_servers(session, self.jobs, Limits.of(self.conf), self.caller(), new)
             self.server_id = server.id
         await self.work()
 
-    async def ask_rebuild(self, image_id: str = NEW, *, on_failure: str = "restore") -> None:
+    async def ask_rebuild(
+        self,
+        image_id: str = NEW,
+        *,
+        on_failure: str = "restore",
+        profile: str = "noa",
+        **wishes: Any,
+    ) -> None:
         wanted = Rebuild(
             image=await self.image(image_id),
             name="after",
             hostname="after.example.org",
             metadata={"role": "new"},
+            **wishes,
         )
         async with self.sessions.begin() as session:
             server = await servers.find_server(session, self.server_id, self.caller())
-            await begin_rebuild(session, self.jobs, self.caller(), server, wanted, "noa", on_failure)
+            await begin_rebuild(session, self.jobs, self.caller(), server, wanted, profile, on_failure)
 
     async def ask(self, begin: Callable[..., Awaitable[None]], **how: object) -> None:
         """Stop, reboot, delete: the request's transaction."""

@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from renova.agent import config_drive
+from renova.agent.generation_files import drive_of
 from renova.agent.networks.face import Networks
 from renova.agent.qemu import Machine, MachineSpec
 from renova.agent.qemu.hypervisor import QemuHypervisor
-from renova.agent.steps import drive_of
 from renova.compute.generations import get_generation
 from renova.db.tables import Server
 from renova.guests.image import RAM_MIB

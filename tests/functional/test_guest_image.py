@@ -83,6 +83,12 @@ def test_agent_answers_whoever_asks_and_however(boot: Boot) -> None:
         assert json.loads(agent.ask(b'{"execute":\n"guest-ping"}')) == {"return": {}}
         assert json.loads(agent.ask(b'{"execute": "guest-fly {"}\n'))["error"]["class"] == "CommandNotFound"
         assert json.loads(agent.ask(b"{}\n"))["error"]["class"] == "GenericError"
+        set_password = (
+            b'{"execute": "guest-set-user-password", "arguments": {"username": "root", "password": "'
+        )
+        assert json.loads(agent.ask(set_password + b'c2VjcmV0", "crypted": false}}\n')) == {"return": {}}
+        guest.wait_for(f"guest password: root {hashlib.sha256(b'secret').hexdigest()}  -")
+        assert "error" in json.loads(agent.ask(set_password + b"'; reboot '\"}}\n"))
         agent.send(b'{"execute": "half a request')
         answer = agent.ask(b'\xff{"execute": "guest-sync-delimited", "arguments": {"id": 7}}\n')
         assert answer == b'\xff{"return": 7}\n'

@@ -3,7 +3,6 @@
 
 import asyncio
 import os
-import pwd
 import shutil
 import signal
 from dataclasses import replace
@@ -43,26 +42,6 @@ async def test_a_guest_boots_from_its_overlay(
     await machine.quit()
     assert hypervisor.get(machine.spec.server_id) is None
     assert await hypervisor.console_output(machine.spec.server_id, 2) == "hello from the disk\r\n"
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run QEMU as someone else")
-async def test_qemu_is_an_unprivileged_user_with_nothing_of_ours_open(
-    hypervisor: QemuHypervisor, make_spec: MakeSpec, place: Path
-) -> None:
-    machine = await hypervisor.start(make_spec())
-
-    await until_said(hypervisor, machine, "marker")
-    status = Path(f"/proc/{machine.pid}/status").read_text()
-    nobody = pwd.getpwnam("nobody")
-    assert f"Uid:\t{nobody.pw_uid}\t{nobody.pw_uid}\t{nobody.pw_uid}\t{nobody.pw_uid}\n" in status
-    assert "Groups:\t \n" in status
-    assert "CapEff:\t0000000000000000\n" in status
-    links = (entry.readlink() for entry in Path(f"/proc/{machine.pid}/fd").iterdir())
-    ours = {link.name for link in links if link.is_relative_to(place)}
-    assert machine.spec.config_drive is not None
-    disks = {Path(machine.spec.base).name, Path(machine.spec.root).name, Path(machine.spec.config_drive).name}
-    assert ours == disks | {"console.log", "qemu.log"}
-    assert os.getsid(machine.pid) == machine.pid
 
 
 async def test_a_running_machine_is_adopted_by_the_next_agent(

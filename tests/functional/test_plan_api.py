@@ -99,6 +99,29 @@ async def test_what_was_kept_for_an_undo_is_lost_by_the_next_rebuild(api: Api) -
     ]
 
 
+@pytest.mark.parametrize(
+    ("profile", "preserve", "kept", "lost"),
+    [
+        ("noa", False, ["ephemeral disk"], ["root disk", "swap disk"]),
+        ("nova", False, [], ["root disk", "ephemeral disk", "swap disk"]),
+        ("nova", True, ["ephemeral disk"], ["root disk", "swap disk"]),
+    ],
+)
+async def test_which_data_disks_are_kept_and_which_are_made_anew(
+    database: str, tmp_path: Path, profile: str, kept: list[str], lost: list[str], *, preserve: bool
+) -> None:
+    async with api_without_agent(database, tmp_path, f"[compute]\nprofile = {profile}\n") as api:
+        flavor = {"name": "data", "ram": 512, "vcpus": 1, "disk": 1, "swap": 64}
+        flavor |= {"id": "data", "OS-FLV-EXT-DATA:ephemeral": 1}
+        assert (await api.call("POST", "/flavors", {"flavor": flavor}, who=api.admin)).status_code == 200
+        server_id = await api.new(flavorRef="data")
+        told = await plan(api, server_id, {"imageRef": api.other_image, "preserve_ephemeral": preserve})
+        assert told["kept"]["disks"] == kept
+        assert [loss["what"] for loss in told["lost"]] == lost
+        assert told["stop"]["method"] == "respawn"
+        assert {loss["kept_hours"] for loss in told["lost"]} == {24}
+
+
 async def test_every_reason_is_told_at_once(api: Api) -> None:
     server_id = await api.new()
     await api.act(server_id, "lock")

@@ -259,7 +259,7 @@ async def test_an_agent_killed_while_it_frees_a_system_leaves_that_to_the_next(
 
     await ages(rebuilt, 1, hours=25)
     with monkeypatch.context() as patch:
-        patch.setattr("renova.agent.previous.forget", killed)
+        patch.setattr("renova.compute.generations.forget", killed)
         with pytest.raises(Killed):
             await (await rebuilt.agent()).drop_expired()
     rebuilt.conf.set_override("keep_previous", 1000, "rebuild")

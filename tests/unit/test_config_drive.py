@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pycdlib import PyCdlib
 
-from renova.agent.config_drive import ConfigDrive, build
+from renova.agent.config_drive import VERSIONS, ConfigDrive, build
 
 NETWORK = {
     "links": [{"id": "tap1", "ethernet_mac_address": "fa:16:3e:00:00:01"}],
@@ -135,3 +135,26 @@ def test_a_drive_is_whole_private_and_replaces_an_earlier_one(tmp_path: Path) ->
     assert [file.name for file in path.parent.iterdir()] == ["config-2.iso"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_what_an_owner_chose_is_a_value_and_never_a_name(tmp_path: Path) -> None:
+    hostile = '../../etc/shadow\n"}, {"'
+    files = [{"path": "../../../../etc/cron.d/x", "contents": base64.b64encode(b"x").decode()}]
+    made = drive(
+        name=hostile, metadata={"../k": hostile}, key_name=hostile, public_key=hostile, personality=files
+    )
+    build(tmp_path / "d.iso", made)
+    assert [file.name for file in tmp_path.iterdir()] == ["d.iso"]
+    reader = Reader(tmp_path / "d.iso")
+    names = ("meta_data.json", "network_data.json", "vendor_data.json", "vendor_data2.json")
+    assert reader.files() == {
+        *(f"/openstack/{version}/{name}" for version in VERSIONS for name in names),
+        "/ec2/latest/meta-data.json",
+        "/openstack/content/0000",
+    }
+    told = json.loads(reader.read("/openstack/latest/meta_data.json"))
+    assert (told["name"], told["meta"], told["public_keys"]) == (
+        hostile,
+        {"../k": hostile},
+        {hostile: hostile},
+    )

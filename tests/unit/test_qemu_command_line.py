@@ -30,6 +30,7 @@ INHERITED = Inherited(
         root=OpenFile(11, SPEC.root),
         config_drive=OpenFile(12, str(SPEC.config_drive)),
     ),
+    data_disks=(),
     console=OpenFile(13, "/run/renova/servers/x/console.log"),
     errors=14,
     sockets={"qmp": 15, "qga": 16, "serial": 17},
@@ -47,6 +48,8 @@ def nodes(spec: MachineSpec = SPEC) -> dict[str, dict[str, Any]]:
 
 def test_a_spec_survives_its_file() -> None:
     assert MachineSpec.from_json(SPEC.to_json()) == SPEC
+    with_data = replace(SPEC, data_disks=("/state/servers/x/ephemeral-1.raw",))
+    assert MachineSpec.from_json(with_data.to_json()) == with_data
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"cards": []}', '{"cards": [{"mac": 1}]}'])
@@ -126,6 +129,22 @@ def test_cards_have_the_same_place_with_and_without_a_config_drive() -> None:
 def test_a_write_that_fails_stops_the_guest() -> None:
     (root,) = [device for device in arguments("-device") if "drive=root" in device]
     assert root == "virtio-blk-pci,id=root-disk,drive=root,bootindex=0,werror=stop,rerror=report"
+
+
+def test_data_disks_come_last_and_are_raw_whatever_they_contain() -> None:
+    disks = (OpenFile(20, "/state/servers/x/ephemeral-1.raw"), OpenFile(21, "/state/servers/x/swap-3.raw"))
+    inherited = replace(INHERITED, data_disks=disks)
+    assert arguments("-device", inherited=inherited) == [
+        *arguments("-device"),
+        "virtio-blk-pci,id=data-disk0,drive=data-0,werror=stop,rerror=report",
+        "virtio-blk-pci,id=data-disk1,drive=data-1,werror=stop,rerror=report",
+    ]
+    made = [json.loads(node) for node in arguments("-blockdev", inherited=inherited)][-2:]
+    assert [(node["driver"], node["file"]["filename"], node["file"]["read-only"]) for node in made] == [
+        ("raw", "/dev/fdset/20", False),
+        ("raw", "/dev/fdset/21", False),
+    ]
+    assert set(inherited.numbers) - set(INHERITED.numbers) == {20, 21}
 
 
 def test_a_name_can_not_become_an_option() -> None:

@@ -107,6 +107,29 @@ async def test_a_shutdown_is_sent_and_its_silence_is_fine(listening: Listen) -> 
                 await asyncio.sleep(0.01)
 
 
+async def test_a_password_is_sent_encoded_and_a_refusal_is_not_quoted(
+    listening: Listen,
+) -> None:
+    seen = []
+
+    def refusing(message: Message) -> bytes:
+        if message["execute"] == "guest-sync":
+            return returning(message)
+        seen.append(message)
+        return b'{"error": {"class": "GenericError", "desc": "pa:ss is too short"}}\n'
+
+    async with listening(refusing) as agent:
+        assert not await agent.set_password("root", "pa:ss\u00e9\n")
+    assert seen == [
+        {
+            "execute": "guest-set-user-password",
+            "arguments": {"username": "root", "password": "cGE6c3PDqQo=", "crypted": False},
+        }
+    ]
+    async with listening(returning) as agent:
+        assert await agent.set_password("root", "x")
+
+
 async def test_an_agent_that_can_freeze_and_one_that_cant(listening: Listen) -> None:
     def refusing(message: Message) -> bytes:
         if message["execute"] == "guest-sync":

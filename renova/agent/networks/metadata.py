@@ -22,9 +22,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from renova.agent.config_drive import ConfigDrive, files_of
+from renova.agent.generation_files import drive_of
 from renova.agent.networks.face import Networks
 from renova.agent.networks.firewall import METADATA_PORT
-from renova.agent.steps import drive_of
 from renova.db.session import Sessions
 from renova.db.tables import Generation, Port, Server
 

@@ -23,16 +23,16 @@ def generation_nodes(spec: MachineSpec, disks: Disks) -> list[Node]:
     if spec.base_format == "qcow2":
         base["backing"] = None
     nodes: list[Node] = [
-        base | {"file": _file(disks.base, read_only=True)},
+        base | {"file": file_node(disks.base, read_only=True)},
         {
             "driver": "qcow2",
             "node-name": f"root-{number}",
-            "file": _file(disks.root, read_only=False),
+            "file": file_node(disks.root, read_only=False),
             "backing": f"base-{number}",
         },
     ]
     if disks.config_drive:
-        nodes.append({"node-name": f"config-{number}", **_file(disks.config_drive, read_only=True)})
+        nodes.append({"node-name": f"config-{number}", **file_node(disks.config_drive, read_only=True)})
     return nodes
 
 
@@ -86,5 +86,5 @@ async def _hand_over(monitor: Monitor, file: OpenFile) -> OpenFile:
     return OpenFile(await monitor.hand_over(file.number, file.path), file.path)
 
 
-def _file(file: OpenFile, *, read_only: bool) -> Node:
+def file_node(file: OpenFile, *, read_only: bool) -> Node:
     return {"driver": "file", "filename": file.reference, "read-only": read_only, "auto-read-only": False}

@@ -8,15 +8,14 @@ and QEMU's QAPI reference for -blockdev.
 import json
 
 from renova.agent.qemu.accelerator import CPU
-from renova.agent.qemu.block_nodes import device_nodes, generation_nodes
-from renova.agent.qemu.inherited import Disks, Inherited
+from renova.agent.qemu.block_nodes import device_nodes, file_node, generation_nodes
+from renova.agent.qemu.inherited import Disks, Inherited, OpenFile
 from renova.agent.qemu.run_directory import GUEST_AGENT, QMP, SERIAL
 from renova.agent.qemu.spec import MachineSpec, NetworkCard
 
 # A guest that breaks out of QEMU gets no new privileges, processes or obsolete system calls.
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 GUEST_AGENT_PORT = "guest-agent"
-ROOT_DISK = "root-disk"
 # A write that the host can't do stops the guest, which knows nothing of it, and is done once more by `cont`.
 # A read that fails will not succeed later: the guest is told, as by a disk of metal.
 ON_ERROR = "werror=stop,rerror=report"
@@ -44,6 +43,7 @@ def command_line(program: str, accelerator: str, spec: MachineSpec, inherited: I
         *_cards(spec.cards, inherited.taps),
         # Last, so that cards have the same PCI slots, hence the same names, with and without it.
         *_config_drive(spec),
+        *_data_disks(inherited.data_disks),
     ]
 
 
@@ -77,12 +77,22 @@ def _disks(spec: MachineSpec, disks: Disks) -> list[str]:
     """The block nodes, and the device of the root disk."""
     nodes = [*generation_nodes(spec, disks), *device_nodes(spec)]
     arguments = [argument for node in nodes for argument in ("-blockdev", json.dumps(node))]
-    return [*arguments, "-device", f"virtio-blk-pci,id={ROOT_DISK},drive=root,bootindex=0,{ON_ERROR}"]
+    return [*arguments, "-device", f"virtio-blk-pci,id=root-disk,drive=root,bootindex=0,{ON_ERROR}"]
 
 
 def _config_drive(spec: MachineSpec) -> list[str]:
     """A read-only virtio disk: Debian's cloud kernel has no driver for the CD of a q35 machine."""
     return ["-device", "virtio-blk-pci,id=config-disk,drive=config"] if spec.config_drive else []
+
+
+def _data_disks(files: tuple[OpenFile, ...]) -> list[str]:
+    """They stay as long as the machine: where a generation has others, its QEMU is another."""
+    arguments = []
+    for number, file in enumerate(files):
+        node = {"driver": "raw", "node-name": f"data-{number}", "file": file_node(file, read_only=False)}
+        device = f"virtio-blk-pci,id=data-disk{number},drive=data-{number},{ON_ERROR}"
+        arguments += ["-blockdev", json.dumps(node), "-device", device]
+    return arguments
 
 
 def _cards(cards: tuple[NetworkCard, ...], taps: dict[str, int]) -> list[str]:

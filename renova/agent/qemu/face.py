@@ -80,6 +80,9 @@ class Machine(Protocol):
     async def agent_answers(self, timeout: float) -> bool:
         """Whether a guest agent of the system that runs now answers within `timeout` seconds."""
 
+    async def set_password(self, user: str, password: str, timeout: float) -> bool:
+        """Whether the guest agent says within `timeout` seconds that this is the user's password now."""
+
 
 # Reasons that something is decided by; any other is for people only.
 POWERED_OFF = "guest powered off"

@@ -29,6 +29,7 @@ class Behaviour:
     swap_failure: str | None = None
     power_down_delay: float | None = 0
     agent_delay: float | None = None
+    sets_passwords: bool = True
     resets: bool = False
     console: str = ""
 
@@ -50,6 +51,7 @@ class FakeMachine:
         self.panicked = False
         self.end_wanted = False
         self.stalled: str | None = None
+        self.passwords: dict[str, str] = {}
         self._behaviour = behaviour
         self._reset_at: float | None = None
 
@@ -84,6 +86,12 @@ class FakeMachine:
 
     async def agent_answers(self, timeout: float) -> bool:
         return await _passes(self._behaviour.agent_delay, timeout) and not self.ended.done()
+
+    async def set_password(self, user: str, password: str, timeout: float) -> bool:
+        if not await self.agent_answers(timeout) or not self._behaviour.sets_passwords:
+            return False
+        self.passwords[user] = password
+        return True
 
     def end(self, reason: str) -> None:
         """The guest ends for this reason, if it has not ended yet."""

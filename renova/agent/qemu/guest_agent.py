@@ -4,6 +4,7 @@ The other end is a guest: whatever it sends is read with a limit, and nonsense i
 """
 
 import asyncio
+import base64
 import json
 import secrets
 from collections.abc import AsyncIterator
@@ -44,9 +45,16 @@ class GuestAgent:
     async def thaw(self) -> bool:
         return await self._does("guest-fsfreeze-thaw")
 
-    async def _does(self, command: str) -> bool:
+    async def set_password(self, user: str, password: str) -> bool:
+        """Whether the agent has set it. What it says where it has not is the guest's, and is told to nobody:
+        it may well contain the password.
+        """
+        encoded = base64.b64encode(password.encode()).decode()
+        return await self._does("guest-set-user-password", username=user, password=encoded, crypted=False)
+
+    async def _does(self, command: str, **arguments: object) -> bool:
         async with self._conversation() as (reader, writer):
-            _send(writer, command)
+            _send(writer, command, **arguments)
             return "return" in await _message(reader)
 
     @asynccontextmanager

@@ -4,14 +4,17 @@ import asyncio
 import logging
 import os
 import pwd
+import shutil
 import time
 from functools import partial
 from pathlib import Path
 
 from oslo_config import cfg
 
+from renova.agent.files import plain
 from renova.agent.qemu.accelerator import KVM, find_accelerator
 from renova.agent.qemu.bounded_log import BOUND_INTERVAL, BoundedLog
+from renova.agent.qemu.bounds import find_bounds
 from renova.agent.qemu.command_line import command_line
 from renova.agent.qemu.face import EndCallback, Machine
 from renova.agent.qemu.inherited import Inherited
@@ -42,6 +45,7 @@ class QemuHypervisor:
         self._option: str = conf.compute.accelerator
         self._memory = Path(conf.state_path) / "accelerator.json"
         self._identity = _identity(conf.compute.qemu_user, self._option)
+        self._bounds = find_bounds()
         self._machines: dict[str, QemuMachine] = {}
         self._finding: asyncio.Task[str] | None = None
         self._bounding: asyncio.Task[None] | None = None
@@ -74,6 +78,7 @@ class QemuHypervisor:
         pid = await asyncio.to_thread(self._spawn, spec, directory, accelerator)
         machine = QemuMachine(spec, Process(pid, os.pidfd_open(pid)), directory)
         try:
+            await asyncio.to_thread(self._bounds.enclose, spec, pid)
             await machine.connect(START)
             await machine.run()
         except RenovaError as error:
@@ -129,12 +134,15 @@ class QemuHypervisor:
 
     def _spawn(self, spec: MachineSpec, directory: RunDirectory, accelerator: str) -> int:
         """Start a QEMU that waits, and note whose it is. Blocks."""
+        if shutil.which(self._program) is None:
+            raise RenovaError(f"{self._program} can't be started: there is no such program")
         directory.make()
         inherited = Inherited.open(spec, directory)
         try:
             directory.write_spec(spec)
+            arguments = command_line(self._program, accelerator, spec, inherited)
             pid = spawn(
-                command_line(self._program, accelerator, spec, inherited),
+                [*self._bounds.started_by(spec), *arguments],
                 output=inherited.errors,
                 descriptors=inherited.numbers,
                 identity=self._identity,
@@ -185,6 +193,7 @@ class QemuHypervisor:
 
     def _keep(self, machine: QemuMachine) -> None:
         self._machines[machine.spec.server_id] = machine
+        machine.gone.add_done_callback(lambda _: self._bounds.forget(machine.spec.server_id))
         self._watch_end(machine)
         if self._bounding is None:
             self._bounding = asyncio.create_task(self._bound_logs())
@@ -200,7 +209,7 @@ class QemuHypervisor:
             self.on_end(machine.spec.server_id, machine, ended.result())
 
     def _directory(self, server_id: str) -> RunDirectory:
-        return RunDirectory(self._servers / server_id)
+        return RunDirectory(self._servers / plain(server_id))
 
     async def _bound_logs(self) -> None:
         """Keep the logs of all machines short for as long as this agent runs."""

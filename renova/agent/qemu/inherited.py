@@ -58,6 +58,7 @@ class Inherited:
     """
 
     disks: Disks
+    data_disks: tuple[OpenFile, ...]
     console: OpenFile
     errors: int
     sockets: dict[str, int]
@@ -66,7 +67,7 @@ class Inherited:
 
     @property
     def files(self) -> list[OpenFile]:
-        return [*self.disks.files, self.console]
+        return [*self.disks.files, *self.data_disks, self.console]
 
     @property
     def numbers(self) -> list[int]:
@@ -92,6 +93,7 @@ class Inherited:
 
             return cls(
                 disks=open_disks(spec, stack),
+                data_disks=tuple(_opened(stack, disk, os.O_RDWR) for disk in spec.data_disks),
                 console=_opened(stack, directory.console, fresh_log),
                 errors=_opened(stack, directory.errors, fresh_log).number,
                 sockets={name: listening(name) for name in (QMP, GUEST_AGENT, SERIAL)},

@@ -11,7 +11,7 @@ from typing import Any
 from renova.agent.qemu import block_nodes
 from renova.agent.qemu.backup import copy_root
 from renova.agent.qemu.bounded_log import BoundedLog
-from renova.agent.qemu.command_line import GUEST_AGENT_PORT, ROOT_DISK
+from renova.agent.qemu.command_line import GUEST_AGENT_PORT
 from renova.agent.qemu.face import NO_SPACE, PANICKED, PAUSED, POWERED_OFF, WRITE_FAILED
 from renova.agent.qemu.guest_agent import GuestAgent
 from renova.agent.qemu.monitor import Event, Monitor
@@ -78,7 +78,7 @@ class QemuMachine:
         elif state == "guest-panicked":
             self._note_panic()
         elif state == "io-error":
-            full = await self._disk_status() == "nospace"
+            full = "nospace" in await self._disk_statuses()
             self.stalled = NO_SPACE if full else WRITE_FAILED
         elif state == "paused":
             self._end(PAUSED)
@@ -178,6 +178,13 @@ class QemuMachine:
         await asyncio.gather(asking, return_exceptions=True)
         return answered
 
+    async def set_password(self, user: str, password: str, timeout: float) -> bool:
+        with suppress(TimeoutError, OSError, EOFError):
+            async with asyncio.timeout(timeout):
+                await self._agent_port_open.wait()
+                return await self._guest_agent.set_password(user, password)
+        return False
+
     async def let_go(self) -> None:
         """Stop watching; the machine runs on."""
         self.gone.cancel()
@@ -185,12 +192,9 @@ class QemuMachine:
         await self._monitor.close()
         self._process.let_go()
 
-    async def _disk_status(self) -> str | None:
-        """What QEMU remembers of the root disk's last error: "ok", "nospace" or "failed"."""
-        for disk in await self._monitor.execute("query-block"):
-            if f"/{ROOT_DISK}/" in disk.get("qdev", ""):
-                return str(disk.get("io-status"))
-        return None
+    async def _disk_statuses(self) -> set[str]:
+        """What QEMU remembers of each disk's last error: "ok", "nospace" or "failed"."""
+        return {str(disk.get("io-status")) for disk in await self._monitor.execute("query-block")}
 
     async def _ask_agent(self) -> None:
         """Return once the agent has answered a ping.

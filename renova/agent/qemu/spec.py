@@ -31,7 +31,8 @@ class MachineSpec:
     """One generation of a server, ready to run. Paths are absolute; `ram_mib` is in MiB.
 
     `base` is the cached image below the overlay `root`; `base_format` is "qcow2" or "raw". Neither is ever
-    looked up in a disk's own header. `config_drive` is an ISO 9660 image or None.
+    looked up in a disk's own header. `config_drive` is an ISO 9660 image or None. `data_disks` are raw files,
+    in the order in which the guest sees them.
     """
 
     server_id: str
@@ -43,6 +44,7 @@ class MachineSpec:
     base_format: str
     root: str
     config_drive: str | None = None
+    data_disks: tuple[str, ...] = ()
     cards: tuple[NetworkCard, ...] = ()
 
     def is_same_machine(self, other: Self) -> bool:
@@ -66,4 +68,6 @@ class MachineSpec:
         """Raises ValueError, TypeError or KeyError where the text is not a spec that this version knows."""
         values = json.loads(text)
         values["cards"] = tuple(NetworkCard(**card) for card in values["cards"])
+        # A QEMU that an earlier version started has none.
+        values["data_disks"] = tuple(values.get("data_disks", ()))
         return cls(**values)

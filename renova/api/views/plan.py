@@ -100,6 +100,7 @@ def _kept(server: Server, plan: Plan) -> dict[str, Any]:
         "ports": [port.id for port in server.ports],
         "flavor": server.flavor["id"],
         "host": host_id(server.project_id, server.host),
+        "disks": plan.kept_disks,
         "volumes": [],
     }
     values = {column: _told(column, getattr(server, column)) for column in plan.unchanged}
@@ -122,7 +123,10 @@ def _told(column: str, value: Any) -> Any:
 
 def _lost(server: Server, plan: Plan) -> list[Lost]:
     hours = plan.keep_previous.total_seconds() / 3600
-    lost = [Lost(what="root disk", generation=plan.generation, image=server.image_id, kept_hours=hours)]
+    lost = [
+        Lost(what=disk, generation=plan.generation, image=server.image_id, kept_hours=hours)
+        for disk in ("root disk", *plan.lost_disks)
+    ]
     if plan.freed is not None:
         freed = plan.freed
         lost.append(Lost(what="kept system", generation=freed.number, image=freed.image_id, kept_hours=0))
