@@ -49,7 +49,7 @@ async def plan_rebuild(
     session: AsyncSession, conf: cfg.ConfigOpts, server: Server, wishes: Wishes, image: Image | None
 ) -> Plan:
     """Reads and writes nothing. `image` is None where there is no such image."""
-    asked = wishes.changes()
+    asked = wishes.changes(server)
     changed = {
         column: (getattr(server, column), asked[column])
         for column in CHANGEABLE
