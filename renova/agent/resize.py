@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from renova.agent import disks, steps
+from renova.agent import disks, host_keys, steps
 from renova.agent.files import in_thread
 from renova.agent.work import Interrupted, Work
 from renova.compute import resize
@@ -27,8 +27,10 @@ async def copy_disks(work: Work) -> None:
     """
     await steps.end_old(work)
     source = _source(work)
+    directory, old, new = source.parent, work.action.detail["from"], work.action.detail["to"]
+    await in_thread(host_keys.carry, directory, old, new)
     size = await in_thread(disks.bytes_of, source)
-    await steps.ensure_disks(work, work.action.detail["to"], partial(disks.copy_overlay, source), size)
+    await steps.ensure_disks(work, new, partial(disks.copy_overlay, source), size)
 
 
 def _source(work: Work) -> Path:
