@@ -34,7 +34,7 @@ async def hypervisor(api: Api, open_directory: Path) -> AsyncIterator[FakeHyperv
         console.serve(hypervisor, HostKeys(hypervisor, open_directory), socket, SECRET)
     )
     async with asyncio.timeout(10):
-        while not socket.exists():  # noqa: ASYNC110, ASYNC240
+        while not socket.exists():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     async with api.sessions.begin() as session:
         await session.execute(text("UPDATE services SET address = :it"), {"it": f"unix:{socket}"})
