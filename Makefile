@@ -1,6 +1,6 @@
 # Everything that a person does here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test lint tempest clients chaos guest bench lock clean
+.PHONY: help demo up down test lint tempest clients chaos guest images bench lock clean
 
 # Python that may not write byte code compiles Keystone and Glance again at every start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -20,13 +20,14 @@ help:
 	@echo 'make tempest  the 81 tests of DefCore, then those of the rebuild; STATE=dir keeps the cloud'
 	@echo 'make chaos    every fault in every step of a rebuild, then kills at random: SEED=n, SECONDS_RANDOM=n'
 	@echo 'make clients  clients of other makes, each through a server'"'"'s life; STATE=dir keeps the cloud'
-	@echo 'make guest    build the two Linux images of the demo into GUESTS=dir (default build/guests)'
+	@echo 'make guest    as root: log in to a Debian server, rebuild it, log in again, undo; every step proved'
+	@echo 'make images   build the two small Linux images of the demo into IMAGES=dir (default build/images)'
 	@echo 'make bench    measure a cloud: start, memory, what a guest feels of a killed agent'
 	@echo 'make lock     write the locks again; remove them first to get newer versions'
 	@echo 'make clean    remove .venv and what tools left; no cloud is touched'
 	@echo 'Everything that is missing is installed first, into .venv and, on Debian as root, by apt.'
 
-$(SET_UP): requirements.lock requirements-uv.lock pyproject.toml tools/setup
+$(SET_UP): requirements.lock requirements-uv.lock pyproject.toml tools/setup tools/need
 	@tools/setup
 	@touch $@
 
@@ -48,7 +49,11 @@ lint: $(SET_UP)
 	@$(BIN)/mypy
 
 guest: $(SET_UP)
-	@$(BIN)/renova guest --out $(or $(GUESTS),build/guests)
+	@[ "$$(id -u)" != 0 ] || tools/need mmdebstrap=mmdebstrap ssh=openssh-client
+	@$(BIN)/python -m proof $(CLOUD)
+
+images: $(SET_UP)
+	@$(BIN)/renova guest --out $(or $(IMAGES),build/images)
 
 bench: $(SET_UP)
 	@$(BIN)/python -m bench.cloud

@@ -1,4 +1,5 @@
-"""`openstack server plan rebuild` and `openstack server undo rebuild`: Renova's part of the openstack client.
+"""Renova's part of the openstack client: `openstack server plan rebuild`, `openstack server undo rebuild` and
+`openstack server ssh host key list`.
 
 The client finds them by this package's entry points (openstack.compute.v2) where both are installed.
 """
@@ -80,6 +81,24 @@ class UndoRebuild(command.Command):
         if progress:
             self.app.stdout.write(f"\rProgress: {progress}")
             self.app.stdout.flush()
+
+
+class ListSshHostKeys(command.Lister):
+    """List the SSH host keys of a server's system, as its console shows them"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument("server", metavar="<server>", help="Server (name or ID)")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
+        compute = self.app.client_manager.compute
+        server = compute.find_server(parsed_args.server, ignore_missing=False)
+        answer = compute.get(f"/servers/{server.id}/ssh-host-keys")
+        sdk_exceptions.raise_from_response(answer)
+        keys = answer.json()["ssh_host_keys"]
+        rows = [(key["type"], key["fingerprint"], key["public_key"] or "") for key in keys]
+        return ("Type", "Fingerprint", "Public Key"), rows
 
 
 # The first microversion whose rebuild takes all that can be said here.

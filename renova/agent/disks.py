@@ -31,6 +31,11 @@ def config_path(directory: Path, generation: int) -> Path:
     return directory / f"config-{generation}.iso"
 
 
+def host_keys_path(directory: Path, generation: int) -> Path:
+    """What a generation's guest has shown of its SSH host keys."""
+    return directory / f"host-keys-{generation}.json"
+
+
 async def make_overlay(path: Path, base: CachedBase, size_bytes: int) -> None:
     """Make an empty root disk of `size_bytes` over a base image; one that is there already is replaced.
 
@@ -114,7 +119,8 @@ def is_whole(path: Path, base: CachedBase) -> bool:
 
 def remove(directory: Path, generation: int) -> None:
     """Remove the files of a generation, those of a half-made one too. Nothing to remove is no error."""
-    for path in (root_path(directory, generation), config_path(directory, generation)):
+    for path_of in (root_path, config_path, host_keys_path):
+        path = path_of(directory, generation)
         path.unlink(missing_ok=True)
         path.with_name(path.name + PART).unlink(missing_ok=True)
 

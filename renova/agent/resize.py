@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from renova.agent import disks, generation_files, steps
+from renova.agent import disks, generation_files, host_keys, steps
 from renova.agent.data_disks import DataDisks, copy_ephemeral, make_ephemeral
 from renova.agent.files import in_thread
 from renova.agent.work import SWAPPED, Interrupted, Work
@@ -27,11 +27,13 @@ async def copy_disks(work: Work) -> None:
     """
     await steps.end_old(work)
     size = await _bytes(work)
-    directory, old = generation_files.server_directory(work), work.action.detail["from"]
+    directory = generation_files.server_directory(work)
+    old, new = work.action.detail["from"], work.action.detail["to"]
+    await in_thread(host_keys.carry, directory, old, new)
     make_root = partial(disks.copy_overlay, disks.root_path(directory, old))
     ephemeral = await _ephemeral(work)
     make_data = partial(copy_ephemeral, ephemeral) if ephemeral else make_ephemeral
-    await generation_files.ensure_disks(work, work.action.detail["to"], make_root, make_data, size)
+    await generation_files.ensure_disks(work, new, make_root, make_data, size)
 
 
 async def _bytes(work: Work) -> int:

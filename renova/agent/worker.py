@@ -29,6 +29,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from renova import __version__, jobs
 from renova.agent import console, previous
 from renova.agent.engine import carry_out
+from renova.agent.host_keys import LOOK, HostKeys
 from renova.agent.images import ImageCache
 from renova.agent.networks.choice import choose
 from renova.agent.operations import operation_of
@@ -257,6 +258,7 @@ async def run(conf: cfg.ConfigOpts) -> None:
             space = Space(conf, (partial(previous.drop_expired, conf, sessions), images.evict))
             relief = Relief(conf.host, sessions, hypervisor, space)
             networks = await _patiently(partial(choose, conf, sessions))
+            host_keys = HostKeys(hypervisor, state_path)
             worker = Worker(Tools(conf, sessions, hypervisor, images, glance, space, networks))
             stack.push_async_callback(worker.close)
             app = jobs.make_app(conf.database.connection)
@@ -270,8 +272,10 @@ async def run(conf: cfg.ConfigOpts) -> None:
             await stack.enter_async_context(app.open_async())
             async with asyncio.TaskGroup() as group:
                 group.create_task(hypervisor.accelerator())
-                group.create_task(console.serve(hypervisor, run_path / "agent.sock", conf.agent.secret))
+                socket = run_path / "agent.sock"
+                group.create_task(console.serve(hypervisor, host_keys, socket, conf.agent.secret))
                 group.create_task(networks.serve())
+                group.create_task(_every(LOOK, host_keys.watch))
                 group.create_task(_every(REPORT, worker.report))
                 group.create_task(_every(SWEEP, worker.sweep))
                 group.create_task(_every(SWEEP, worker.drop_expired))

@@ -48,6 +48,7 @@ from renova.api import (
     server_rebuild,
     server_resize,
     server_snapshot,
+    server_ssh_host_keys,
     server_tags,
     server_topology,
     server_undo,
@@ -76,7 +77,7 @@ NOUNS = (
     *(admin_actions, images, networks, quota_sets),
     *(server_groups, server_interfaces, server_volumes, services),
     *(servers, server_actions, server_create, server_list, server_metadata, server_rebuild),
-    *(server_resize, server_snapshot, server_tags, server_topology, server_undo),
+    *(server_resize, server_snapshot, server_ssh_host_keys, server_tags, server_topology, server_undo),
 )
 # The first part of a path is a project if it could be an id of Keystone's, as in Nova.
 PATH = re.compile(r"/(?P<tree>v2(?:\.1)?)(?:/(?P<project>[0-9a-f-]+))?(?P<rest>/.*)?")

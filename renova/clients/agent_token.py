@@ -10,6 +10,7 @@ ALGORITHM = "HS256"
 LIFETIME = timedelta(seconds=60)
 # Purposes.
 CONSOLE = "console"
+SSH_HOST_KEYS = "ssh-host-keys"
 
 
 class TokenRefused(RenovaError):

@@ -1,6 +1,5 @@
 """A server comes to be: the request's transaction, and the agent's last one."""
 
-import re
 import secrets
 import string
 from collections.abc import Collection
@@ -14,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute import actions, generations, networks, quotas, server_groups, transitions
 from renova.compute.caller import Caller
+from renova.compute.hostnames import hostname_of
 from renova.compute.hosts import choose_host
 from renova.compute.networks import WantedPort
 from renova.compute.quotas import Limits
@@ -143,15 +143,6 @@ async def _create_one(
     await session.refresh(server)
     await session.refresh(server, ["ports"])
     return server
-
-
-def hostname_of(name: str, server_id: str) -> str:
-    """The host name that the guest is told: the name's letters, digits, dots and hyphens, at most 63 (Nova's
-    rule).
-    """
-    ascii_name = name.encode("ascii", "ignore").decode()
-    hostname = re.sub(r"[^\w.-]+", "", re.sub(r"[ _.]", "-", ascii_name)).lower().strip(".-")[:63].rstrip("-")
-    return hostname or f"server-{server_id}"
 
 
 def flavor_of(flavor: Flavor) -> dict[str, Any]:

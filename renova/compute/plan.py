@@ -53,7 +53,7 @@ async def plan_rebuild(
     session: AsyncSession, conf: cfg.ConfigOpts, server: Server, wishes: Wishes, image: Image | None
 ) -> Plan:
     """Reads and writes nothing. `image` is None where there is no such image."""
-    asked = wishes.changes()
+    asked = wishes.changes(server)
     data_disks = await _data_disks(session, server)
     keeps = wishes.keeps_ephemeral(conf.compute.profile)
     kept_disks = [disk for disk in data_disks if disk == EPHEMERAL and keeps]

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute import actions, generations, transitions
 from renova.compute.caller import Caller
+from renova.compute.hostnames import hostname_after
 from renova.compute.states import REBUILD, PowerState, TaskState, VmState
 from renova.db.tables import Action, KeyPair, Server
 from renova.errors import Conflict, RenovaError
@@ -55,8 +56,10 @@ class Wishes:
         """Whether the ephemeral disk outlives the system. Without it, profile nova makes a new one."""
         return profile == "noa" or self.preserve_ephemeral
 
-    def changes(self) -> dict[str, Any]:
-        """Columns of the server that the rebuild sets, as asked for."""
+    def changes(self, server: Server) -> dict[str, Any]:
+        """Columns of the server that the rebuild sets: as asked for, and the host name that follows a new
+        name.
+        """
         # Files of an earlier request are not written into a new OS.
         changes: dict[str, Any] = {"personality": self.personality or []}
         optional = {
@@ -67,6 +70,8 @@ class Wishes:
             "access_ip_v6": self.access_ip_v6,
             "hostname": self.hostname,
         }
+        if self.name is not None and self.hostname is None:
+            optional["hostname"] = hostname_after(server, self.name)
         changes |= {column: value for column, value in optional.items() if value is not None}
         if self.key_sent:
             changes["key_name"] = self.key.name if self.key else None
@@ -86,9 +91,9 @@ class Rebuild(Wishes):
 
     image: Image
 
-    def changes(self) -> dict[str, Any]:
+    def changes(self, server: Server) -> dict[str, Any]:
         image = {"image_id": self.image.id, "image_properties": self.image.properties}
-        return {**super().changes(), **image}
+        return {**super().changes(server), **image}
 
 
 def reasons_against(caller: Caller, server: Server, profile: str) -> list[RenovaError]:
@@ -134,7 +139,7 @@ async def begin_rebuild(
         REBUILD[profile],
         progress=1,
         generations_made=Server.generations_made + 1,
-        **rebuild.changes(),
+        **rebuild.changes(server),
     )
     await generations.write(session, server.id, server.generation, earlier)
     new = server.generations_made

@@ -44,7 +44,8 @@ class Acts:
             *("server", "create", "--wait", "--image", OLD, "--flavor", FLAVOR, "--key-name", OLD),
             *("--property", "stage=before", "-f", "json", OLD),
         )
-        self._server_id = json.loads(created)["id"]
+        # The client's progress comes before.
+        self._server_id = json.loads(created[created.index("{") :])["id"]
         await self._listen(OLD, "guest ready: ")
         self._before = await self._facts(OLD)
         return []

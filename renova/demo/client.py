@@ -15,12 +15,15 @@ CLOUD = "renova"
 
 
 class Client:
-    """Acts as the member of the project that clouds.yaml calls "renova"; tells each command through `say`."""
+    """Acts as a user of clouds.yaml, a project's member unless said otherwise; tells each command through
+    `say`.
+    """
 
-    def __init__(self, clouds: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, clouds: Path, say: Callable[[str], None], cloud: str = CLOUD) -> None:
         self._program = Path(sys.executable).parent / "openstack"
         self._clouds = clouds
-        self._say = say
+        self.say = say
+        self._cloud = cloud
         self._connection: Any = None
         if not self._program.exists():
             raise DemoError("the openstack client is missing: install Renova with the extra `dev`")
@@ -31,11 +34,11 @@ class Client:
         "Progress: 40" is told as it comes.
         """
         if not quiet:
-            self._say(f"$ openstack --os-cloud {CLOUD} {shlex.join(command)}")
+            self.say(f"$ openstack --os-cloud {self._cloud} {shlex.join(command)}")
         others = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
         process = await asyncio.create_subprocess_exec(
             self._program,
-            *("--os-cloud", CLOUD, *command),
+            *("--os-cloud", self._cloud, *command),
             env={**others, "OS_CLIENT_CONFIG_FILE": str(self._clouds)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -58,17 +61,20 @@ class Client:
 
     async def server(self, server_id: str) -> dict[str, Any]:
         """The server as microversion 2.1 shows it: the client leaves out the MAC."""
-        answer = await asyncio.to_thread(self._get, f"/servers/{server_id}", "2.1")
-        server: dict[str, Any] = answer["server"]
+        server: dict[str, Any] = (await self.get(f"/servers/{server_id}"))["server"]
         return server
+
+    async def get(self, path: str, version: str = "2.1") -> dict[str, Any]:
+        """What the compute API answers. Raises what openstacksdk does."""
+        return await asyncio.to_thread(self._get, path, version)
 
     async def events(self, server_id: str, version: str) -> list[dict[str, Any]]:
         """The events of all actions on a server, oldest first."""
         path = f"/servers/{server_id}/os-instance-actions"
-        actions = (await asyncio.to_thread(self._get, path, version))["instanceActions"]
+        actions = (await self.get(path, version))["instanceActions"]
         events = []
         for action in reversed(actions):
-            answer = await asyncio.to_thread(self._get, f"{path}/{action['request_id']}", version)
+            answer = await self.get(f"{path}/{action['request_id']}", version)
             events += sorted(answer["instanceAction"]["events"], key=lambda event: str(event["start_time"]))
         return events
 
@@ -80,7 +86,7 @@ class Client:
             last = re.findall(r"Progress: \d+", printed)[-1:]
             if last and last[0] != told:
                 told = last[0]
-                self._say(f"  {told}")
+                self.say(f"  {told}")
         return printed
 
     def _get(self, path: str, version: str) -> dict[str, Any]:
@@ -88,7 +94,7 @@ class Client:
 
         if self._connection is None:
             config = openstack.config.OpenStackConfig(config_files=[str(self._clouds)], load_envvars=False)
-            self._connection = openstack.connection.Connection(config=config.get_one(CLOUD))
+            self._connection = openstack.connection.Connection(config=config.get_one(self._cloud))
         response = self._connection.compute.get(path, microversion=version)
         openstack.exceptions.raise_from_response(response)
         answer: dict[str, Any] = response.json()

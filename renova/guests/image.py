@@ -1,18 +1,12 @@
-"""Builds a bootable disk image without root and without mounting anything.
-
-Sector 0 is GRUB's boot.img with a partition table of one entry. From sector 1 on stands GRUB's core.img: its
-drivers for the disk and ext4, and the commands that load the kernel. At 1 MiB the partition begins: ext4 with
-the kernel, the initramfs, busybox, and the scripts of root/.
-"""
+"""Builds the image of a small Linux without root: kernel, initramfs, busybox, and the scripts of root/."""
 
 import gzip
 import shlex
 import shutil
-import struct
 import tempfile
 from pathlib import Path
 
-from renova.guests import cpio
+from renova.guests import boot_disk, cpio
 from renova.guests.packages import fetch
 from renova.guests.programs import run
 
@@ -20,8 +14,6 @@ SIZE = 24 << 20
 # The kernel alone starts with 96 MiB; this leaves room for a script of the user's.
 RAM_MIB = 128
 
-_PARTITION_START = 1 << 20
-_SECTOR = 512
 _HERE = Path(__file__).parent
 # Where something is mounted or written; the rest of the tree comes from root/ and with the files.
 _DIRECTORIES = ("bin", "boot", "dev", "mnt/config", "proc", "run", "sys", "tmp", "var/lib")
@@ -31,14 +23,13 @@ _MODULES = (
     *("failover", "net_failover", "virtio_net", "virtio_console", "cdrom", "isofs"),
     *("evdev", "button", "pvpanic", "pvpanic-pci"),
 )
-_GRUB_MODULES = ("biosdisk", "part_msdos", "ext2", "linux")
 # After a panic the guest restarts: pvpanic has told the host, and a guest that hangs would look alive.
-_GRUB_COMMANDS = """\
-set root=(hd0,msdos1)
+_BOOT = """\
 linux /boot/vmlinuz console=ttyS0 loglevel=4 panic=-1
 initrd /boot/initramfs
-boot
 """
+# GRUB 2.06 can't read metadata_csum_seed, a default of mke2fs 1.47; a journal would take 4 MiB.
+_FILE_SYSTEM = ("-m", "0", "-O", "^metadata_csum,^has_journal,^resize_inode")
 
 
 def build(out: Path, *, name: str, version: str, secret: str, packages_dir: Path) -> Path:
@@ -54,8 +45,14 @@ def build(out: Path, *, name: str, version: str, secret: str, packages_dir: Path
         work = Path(directory)
         _fill_root(work / "root", packages)
         _introduce(work / "root", name, version, secret)
-        _write_boot_sectors(work, packages)
-        _write_file_system(work)
+        boot_disk.write(
+            work / "disk",
+            work / "root",
+            size=SIZE,
+            boot=_BOOT,
+            file_system=_FILE_SYSTEM,
+            packages=packages,
+        )
         run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", work / "disk", work / "image")
         (work / "image").rename(out)
     return out
@@ -99,37 +96,3 @@ def _introduce(root: Path, name: str, version: str, secret: str) -> None:
         f"PRETTY_NAME={shlex.quote(f'{name} {version}')}\n"
     )
     (root / "etc/renova-secret").write_text(secret)
-
-
-def _write_boot_sectors(work: Path, packages: Path) -> None:
-    grub = packages / "usr/lib/grub/i386-pc"
-    (work / "grub.cfg").write_text(_GRUB_COMMANDS)
-    run(
-        *(
-            packages / "usr/bin/grub-mkimage",
-            "--format=i386-pc",
-            "--directory",
-            grub,
-            "--prefix=(hd0,msdos1)/boot",
-        ),
-        *("--config", work / "grub.cfg", "--output", work / "core.img", *_GRUB_MODULES),
-        library_path=packages / "lib/x86_64-linux-gnu",
-    )
-    first, length = _PARTITION_START // _SECTOR, (SIZE - _PARTITION_START) // _SECTOR
-    # Bootable, type 0x83 (Linux), no CHS addresses; then three empty entries, over boot.img's floppy code.
-    table = struct.pack("<B3xB3xII", 0x80, 0x83, first, length) + bytes(48)
-    boot = (grub / "boot.img").read_bytes()
-    with (work / "disk").open("wb") as disk:
-        disk.write(boot[:446] + table + boot[510:_SECTOR])
-        disk.write((work / "core.img").read_bytes())
-        disk.truncate(SIZE)
-
-
-def _write_file_system(work: Path) -> None:
-    run(
-        *("mke2fs", "-q", "-t", "ext4", "-b", "4096", "-m", "0"),
-        # GRUB 2.06 can't read metadata_csum_seed, a default of mke2fs 1.47; a journal would take 4 MiB.
-        *("-O", "^metadata_csum,^has_journal,^resize_inode"),
-        *("-E", f"offset={_PARTITION_START},root_owner=0:0", "-d", work / "root"),
-        *(work / "disk", f"{(SIZE - _PARTITION_START) >> 10}k"),
-    )

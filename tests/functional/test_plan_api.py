@@ -42,6 +42,7 @@ async def test_what_is_kept_replaced_and_lost(api: Api) -> None:
     assert told["replaced"] == [
         {"what": "image", "from": api.image, "to": api.other_image},
         {"what": "name", "from": "before", "to": "after"},
+        {"what": "hostname", "from": "before", "to": "after"},
         {"what": "key_name", "from": "key", "to": None},
         {"what": "user_data", "from": False, "to": True},
     ]

@@ -132,6 +132,9 @@ class Hypervisor(Protocol):
     def get(self, server_id: str) -> Machine | None:
         """The server's machine, until `quit`: one that ended by itself is kept, to tell the reason."""
 
+    def running(self) -> list[Machine]:
+        """Every machine whose guest has not ended."""
+
     async def remove(self, server_id: str) -> None:
         """End the server's machine, if there is one, and forget everything about it, its console log too."""
 

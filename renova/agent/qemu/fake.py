@@ -150,6 +150,9 @@ class FakeHypervisor:
         machine = self._machines.get(server_id)
         return None if machine is None or machine.quitted else machine
 
+    def running(self) -> list[Machine]:
+        return [machine for machine in self._machines.values() if not machine.ended.done()]
+
     async def remove(self, server_id: str) -> None:
         machine = self._machines.pop(server_id, None)
         if machine:

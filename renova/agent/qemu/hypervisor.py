@@ -113,6 +113,9 @@ class QemuHypervisor:
             return None
         return machine
 
+    def running(self) -> list[Machine]:
+        return [machine for machine in self._machines.values() if not machine.ended.done()]
+
     async def remove(self, server_id: str) -> None:
         machine = self._machines.pop(server_id, None)
         if machine:
