@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import procrastinate
+from sqlalchemy import select
 
 from renova.agent.qemu.hypervisor import QemuHypervisor
 from renova.db.session import Sessions
+from renova.db.tables import Event
 from tests.functional.agent_world import World
 
 DEADLINE = 120.0
@@ -41,6 +43,13 @@ class QemuWorld(World):
             for line in lines:
                 while f"{line}\r\n" not in await self._console():  # noqa: ASYNC110  A guest tells nobody.
                     await asyncio.sleep(0.1)
+
+    async def said_of(self, step: str) -> str | None:
+        """What the newest event of this name says."""
+        async with self.sessions() as session:
+            newest = select(Event.details).where(Event.name == step).order_by(Event.id.desc()).limit(1)
+            details: str | None = await session.scalar(newest)
+            return details
 
     async def _console(self) -> str:
         return await self.agents_hypervisor.console_output(self.server_id, None)

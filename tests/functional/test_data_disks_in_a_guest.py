@@ -67,7 +67,8 @@ async def test_it_stays_where_it_is_under_a_qemu_that_goes_on(create: Create) ->
     await world.until_said("guest note: by before", "guest user data: exit status 1")
     after = world.agents_hypervisor.get(world.server_id)
     assert after is not None
-    assert (after.pid, after.spec.generation) == (pid, 2), "a swap of the root disk alone"
+    assert await world.said_of("start_guest") == "swap: the machine stays and its disks are exchanged"
+    assert (after.pid, after.spec.generation) == (pid, 2)
 
 
 async def test_under_nova_it_survives_only_where_that_is_asked_for(create: Create) -> None:
