@@ -1,4 +1,4 @@
-"""The agent's loop: takes up actions of its host, reports that it lives, and notices what happens to its
+"""What an agent does: takes up actions of its host, reports that it lives, and notices what happens to its
 guests.
 
 A job is only a wake-up call. What is to be done stands in the action's row, so an agent that was killed goes
@@ -7,56 +7,29 @@ on with every open action of its host at its next start, and a sweep finds what 
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import platform
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from typing import TypeVar
 from weakref import WeakValueDictionary
 
-import httpx
-import procrastinate
-import psycopg
-from oslo_config import cfg
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from renova import __version__, jobs
-from renova.agent import console, previous
+from renova.agent import previous
 from renova.agent.engine import carry_out
-from renova.agent.host_keys import LOOK, HostKeys
-from renova.agent.images import ImageCache
-from renova.agent.networks.choice import choose
 from renova.agent.operations import operation_of
+from renova.agent.patience import patiently
 from renova.agent.qemu.face import POWERED_OFF, Machine
-from renova.agent.qemu.hypervisor import QemuHypervisor
-from renova.agent.relief import LOOK_AGAIN, Relief
-from renova.agent.space import Space
 from renova.agent.work import Interrupted, Tools, Work
-from renova.clients.glance import Glance
-from renova.clients.keystone import Identity
 from renova.compute import actions, power
 from renova.compute.hosts import AGENT
 from renova.compute.states import VmState
-from renova.db.session import make_engine, make_sessions
 from renova.db.tables import Action, Server, Service
-from renova.errors import RenovaError
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-# Seconds between two sweeps for open actions, two reports, and two tries while the database is away.
-SWEEP, REPORT, AWAY = 30, 10, 2
-# Seconds after which an outage that goes on is told of again: a log may lie on the disk that is full.
-SAY_AGAIN = 60.0
-
-
-class AgentRuns(RenovaError):
-    """Another agent of this host is running on the same state directory."""
 
 
 class Worker:
@@ -90,7 +63,7 @@ class Worker:
 
     async def _until_closed(self, action_id: str) -> None:
         try:
-            await _patiently(partial(self._perform, action_id))
+            await patiently(partial(self._perform, action_id))
         except Exception:
             # An action stays open until it is closed properly: the next sweep takes it up again.
             log.exception("action %s could not be carried on", action_id)
@@ -172,7 +145,7 @@ class Worker:
             reason = machine.ended.result()
             crashed = reason != POWERED_OFF
             await machine.quit()
-        await _patiently(partial(self._note_end, server_id, reason, crashed=crashed))
+        await patiently(partial(self._note_end, server_id, reason, crashed=crashed))
 
     async def _note_end(self, server_id: str, reason: str, *, crashed: bool) -> None:
         async with self._tools.sessions.begin() as session:
@@ -225,91 +198,3 @@ class Worker:
             await session.execute(
                 statement.on_conflict_do_update(index_elements=["host", "binary"], set_=row)
             )
-
-
-@contextlib.contextmanager
-def only_agent(state_path: Path) -> Iterator[None]:
-    """Hold the host's lock. Raises AgentRuns: two agents with one identity would do each step at the same
-    time.
-    """
-    state_path.mkdir(parents=True, exist_ok=True)
-    with (state_path / "agent.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AgentRuns from None
-        yield
-
-
-async def run(conf: cfg.ConfigOpts) -> None:
-    """The agent, until it is cancelled. Its guests stay: the next agent adopts them. Raises AgentRuns."""
-    state_path, run_path = Path(conf.state_path), Path(conf.run_path)
-    with only_agent(state_path):
-        async with contextlib.AsyncExitStack() as stack:
-            engine = make_engine(conf.database.connection, pool_size=conf.compute.concurrency + 2)
-            stack.push_async_callback(engine.dispose)
-            sessions = make_sessions(engine)
-            identity = Identity(conf)
-            http = await stack.enter_async_context(httpx.AsyncClient(verify=identity.tls()))
-            glance = Glance(identity, http)
-            images = ImageCache(state_path / "images", conf.host, sessions, glance)
-            hypervisor = QemuHypervisor(conf)
-            stack.push_async_callback(hypervisor.close)
-            space = Space(conf, (partial(previous.drop_expired, conf, sessions), images.evict))
-            relief = Relief(conf.host, sessions, hypervisor, space)
-            networks = await _patiently(partial(choose, conf, sessions))
-            host_keys = HostKeys(hypervisor, state_path)
-            worker = Worker(Tools(conf, sessions, hypervisor, images, glance, space, networks))
-            stack.push_async_callback(worker.close)
-            app = jobs.make_app(conf.database.connection)
-            app.task(name=jobs.RUN_ACTION)(worker.wake_up)
-
-            await images.clean()
-            hypervisor.on_end = worker.guest_ended
-            await hypervisor.adopt()
-            await worker.note_all_ended()
-            await worker.drop_stalled_jobs()
-            await stack.enter_async_context(app.open_async())
-            async with asyncio.TaskGroup() as group:
-                group.create_task(hypervisor.accelerator())
-                socket = run_path / "agent.sock"
-                group.create_task(console.serve(hypervisor, host_keys, socket, conf.agent.secret))
-                group.create_task(networks.serve())
-                group.create_task(_every(LOOK, host_keys.watch))
-                group.create_task(_every(REPORT, worker.report))
-                group.create_task(_every(SWEEP, worker.sweep))
-                group.create_task(_every(SWEEP, worker.drop_expired))
-                group.create_task(_every(LOOK_AGAIN, relief.look))
-                group.create_task(_listen(app, conf.host))
-
-
-async def _every(seconds: float, deed: Callable[[], Awaitable[object]]) -> None:
-    """Do it now and again and again."""
-    while True:
-        await _patiently(deed)
-        await asyncio.sleep(seconds)
-
-
-async def _patiently(deed: Callable[[], Awaitable[T]]) -> T:
-    """Do it, once more from its beginning whenever the database is away, or its disk is full."""
-    said = -SAY_AGAIN
-    while True:
-        try:
-            return await deed()
-        except (OperationalError, InterfaceError) as error:
-            if time.monotonic() >= said + SAY_AGAIN:
-                said = time.monotonic()
-                log.warning("The database is away: %s", error.orig)
-        await asyncio.sleep(AWAY)
-
-
-async def _listen(app: procrastinate.App, host: str) -> None:
-    """Take jobs as they come (LISTEN/NOTIFY)."""
-    while True:
-        try:
-            await app.run_worker_async(
-                queues=[jobs.queue_of(host)], name=host, delete_jobs="always", install_signal_handlers=False
-            )
-        except (procrastinate.exceptions.ConnectorException, psycopg.Error) as error:
-            log.warning("The job queue is away: %s", error)
-        await asyncio.sleep(AWAY)

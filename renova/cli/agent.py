@@ -20,7 +20,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def run(options: argparse.Namespace) -> int:
-    from renova.agent import worker
+    from renova.agent import program
 
     conf = shared.load(options)
     logging.basicConfig(
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         with suppress(asyncio.CancelledError):
-            await worker.run(conf)
+            await program.run(conf)
 
     asyncio.run(until_told())
     return 0

@@ -8,8 +8,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
-from renova.agent import operations
-from renova.agent import worker as agent_worker
+from renova.agent import operations, patience
 from renova.agent.engine import Deed
 from renova.agent.qemu.face import POWERED_OFF
 from renova.agent.qemu.fake import Behaviour
@@ -246,7 +245,7 @@ async def test_a_rebuild_waits_for_a_database_that_is_away(
     world: World, monkeypatch: pytest.MonkeyPatch, step: str, moment: str
 ) -> None:
     """It is neither failed nor undone, and goes on in the same agent."""
-    monkeypatch.setattr(agent_worker, "AWAY", 0.05)
+    monkeypatch.setattr(patience, "AWAY", 0.05)
     away = [OperationalError("SELECT", {}, Exception("the database is away"))] * 2
 
     def wrap(do: Deed) -> Deed:
@@ -270,7 +269,7 @@ async def test_a_rebuild_waits_for_a_database_that_is_away(
 async def test_a_guest_that_ends_while_the_database_is_away_is_noted_when_it_is_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent_worker, "AWAY", 0.05)
+    monkeypatch.setattr(patience, "AWAY", 0.05)
     note_end, tries = power.note_end, 0
 
     async def away_at_first(*args: Any, **how: Any) -> None:

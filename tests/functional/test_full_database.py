@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from renova import jobs as renova_jobs
-from renova.agent import operations
-from renova.agent import worker as agent_worker
+from renova.agent import operations, patience
 from renova.agent.engine import Deed
 from renova.agent.work import Work
 from renova.cloud.errors import CloudError
@@ -91,7 +90,7 @@ def database_there(open_directory: Path) -> Iterator[Database]:
 @pytest.fixture
 async def world(database_there: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A host whose state directory and database are on the small disk, and one running server on it."""
-    monkeypatch.setattr(agent_worker, "AWAY", 0.05)
+    monkeypatch.setattr(patience, "AWAY", 0.05)
     engine = make_engine(database_there.url)
     app = renova_jobs.make_app(database_there.url)
     async with app.open_async():
