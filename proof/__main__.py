@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from proof.checks import Checks
-from proof.story import EPHEMERAL, FIRST, FLAVOR, SECOND, Story
+from proof.story import FIRST, FLAVOR, SECOND, Story
 from renova.cloud.state import State
 from renova.demo import cloud
 from renova.demo.client import Client
@@ -104,7 +104,7 @@ async def _prepare(state: State, client: Client, images: dict[str, Path], work: 
         "--disk",
         "2",
         "--ephemeral",
-        str(EPHEMERAL),
+        "1",
         "--vcpus",
         "2",
         FLAVOR,

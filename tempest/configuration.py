@@ -1,5 +1,6 @@
 """What tempest reads: accounts.yaml with the users of clouds.yaml, and tempest.conf."""
 
+from collections.abc import Sequence
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -20,14 +21,19 @@ ACCOUNTS = {
 FLAVOR, LARGER_FLAVOR = "1", "3"
 
 
-def write(cloud: Cloud, client: Client, directory: Path) -> Path:
-    """Write both files into `directory` and upload the two images; returns the path of tempest.conf."""
+def write(cloud: Cloud, client: Client, directory: Path, guests: Sequence[Path]) -> Path:
+    """Write both files into `directory` and upload the two images; returns the path of tempest.conf.
+
+    `guests` are images that let root in by SSH; without them nobody logs in to a guest.
+    """
     clouds = yaml.safe_load(cloud.clouds_yaml.read_text())["clouds"]
     accounts = [_account(clouds[name]["auth"]) | uses for name, uses in ACCOUNTS.items()]
     (directory / "accounts.yaml").write_text(yaml.safe_dump(accounts))
     conf = ConfigParser(interpolation=None)
     conf.read_dict(
-        _options(cloud.state, directory) | {"compute": _compute(client), "service_available": SERVICES}
+        _options(cloud.state, directory)
+        | {"compute": _compute(client, guests), "service_available": SERVICES}
+        | {"validation": LOGIN if guests else {"run_validation": "false"}}
     )
     with (directory / "tempest.conf").open("w") as file:
         conf.write(file)
@@ -46,6 +52,17 @@ FEATURES = {
     "suspend": "false",
     "shelve": "false",
     "interface_attach": "false",
+}
+
+# Straight to the address of the guest's one card: this host is on the bridge.
+LOGIN = {
+    "run_validation": "true",
+    "connect_method": "fixed",
+    "network_for_ssh": "private",
+    "image_ssh_user": "root",
+    "security_group": "false",
+    "security_group_rules": "false",
+    "ssh_timeout": "120",
 }
 
 
@@ -73,17 +90,17 @@ def _options(state: State, directory: Path) -> dict[str, dict[str, str]]:
             "v3_endpoint_type": "public",
             "region": "RegionOne",
         },
-        # A guest of one boot sector has nobody who could be logged in as.
-        "validation": {"run_validation": "false"},
         "compute-feature-enabled": FEATURES,
     }
 
 
-def _compute(client: Client) -> dict[str, str]:
-    """The tests look at servers, not into them: a boot sector that powers itself off when asked will do."""
+def _compute(client: Client, guests: Sequence[Path]) -> dict[str, str]:
+    """Where tests only look at servers, a boot sector that powers itself off when asked will do."""
+    contents: list[bytes | None] = [guest.read_bytes() for guest in guests]
+    image, other = (client.image("tempest", Then.OBEY, content) for content in contents or [None, None])
     return {
-        "image_ref": client.image("tempest", Then.OBEY),
-        "image_ref_alt": client.image("tempest-other", Then.OBEY),
+        "image_ref": image,
+        "image_ref_alt": other,
         "flavor_ref": FLAVOR,
         "flavor_ref_alt": LARGER_FLAVOR,
         "max_microversion": "latest",

@@ -7,10 +7,12 @@ import tempfile
 from pathlib import Path
 
 from renova.guests import boot_disk, cpio
-from renova.guests.packages import fetch
+from renova.guests.packages import fetch, fetch_ssh
 from renova.guests.programs import run
 
 SIZE = 24 << 20
+# What an SSH server and its libraries take.
+SSH_SIZE = 8 << 20
 # The kernel alone starts with 96 MiB; this leaves room for a script of the user's.
 RAM_MIB = 128
 
@@ -23,6 +25,11 @@ _MODULES = (
     *("failover", "net_failover", "virtio_net", "virtio_console", "cdrom", "isofs"),
     *("evdev", "button", "pvpanic", "pvpanic-pci"),
 )
+# What dropbear needs of its packages.
+_LIBRARIES = (
+    *("ld-linux-x86-64.so.2", "libc.so.6", "libcrypt.so.1", "libz.so.1", "libgmp.so.10"),
+    *("libtomcrypt.so.1", "libtommath.so.1"),
+)
 # After a panic the guest restarts: pvpanic has told the host, and a guest that hangs would look alive.
 _BOOT = """\
 linux /boot/vmlinuz console=ttyS0 loglevel=4 panic=-1
@@ -32,12 +39,12 @@ initrd /boot/initramfs
 _FILE_SYSTEM = ("-m", "0", "-O", "^metadata_csum,^has_journal,^resize_inode")
 
 
-def build(out: Path, *, name: str, version: str, secret: str, packages_dir: Path) -> Path:
+def build(out: Path, *, name: str, version: str, secret: str, packages_dir: Path, ssh: bool = False) -> Path:
     """Write a compressed qcow2 image (14 MB, 24 MiB virtual) to `out` and return `out`.
 
-    The guest calls itself "{name} {version}" and has `secret` in /etc/renova-secret. `packages_dir` keeps
-    what was downloaded, for any number of images. Whoever reads `out` sees the whole image or what was there
-    before. Raises GuestError.
+    The guest calls itself "{name} {version}" and has `secret` in /etc/renova-secret; with `ssh` the server's
+    key lets root in. `packages_dir` keeps what was downloaded, for any number of images. Whoever reads `out`
+    sees the whole image or what was there before. Raises GuestError.
     """
     packages = fetch(packages_dir)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -45,10 +52,12 @@ def build(out: Path, *, name: str, version: str, secret: str, packages_dir: Path
         work = Path(directory)
         _fill_root(work / "root", packages)
         _introduce(work / "root", name, version, secret)
+        if ssh:
+            _add_ssh(work / "root", fetch_ssh(packages_dir))
         boot_disk.write(
             work / "disk",
             work / "root",
-            size=SIZE,
+            size=SIZE + (SSH_SIZE if ssh else 0),
             boot=_BOOT,
             file_system=_FILE_SYSTEM,
             packages=packages,
@@ -75,6 +84,17 @@ def _fill_root(root: Path, packages: Path) -> None:
     (kernel,) = packages.glob("boot/vmlinuz-*")
     shutil.copy(kernel, root / "boot/vmlinuz")
     (root / "boot/initramfs").write_bytes(_initramfs(packages))
+
+
+def _add_ssh(root: Path, packages: Path) -> None:
+    for program in ("usr/sbin/dropbear", "usr/bin/dropbearkey"):
+        shutil.copy(packages / program, root / "sbin")
+    # The place where a program of Debian asks for its loader, which looks in the other two.
+    for place in ("lib64", "lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"):
+        (root / place).mkdir(parents=True, exist_ok=True)
+        for library in _LIBRARIES:
+            for file in packages.glob(f"{place}/{library}"):
+                shutil.copy(file, root / place)
 
 
 def _initramfs(packages: Path) -> bytes:

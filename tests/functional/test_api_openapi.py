@@ -28,6 +28,10 @@ async def api(tmp_path: Path, database: str) -> AsyncIterator[Api]:
         yield api
 
 
+# No agent answers here; `test_api_ssh_host_keys` has one.
+NEED_AN_AGENT = {"GET /servers/{server_id}/ssh-host-keys"}
+
+
 async def hold(api: Api, document: dict[str, Any], *, only: str = "") -> Counter[int]:
     """Try what the document allows, and hold what is answered to it. Returns how often each status came.
 
@@ -65,7 +69,7 @@ async def hold(api: Api, document: dict[str, Any], *, only: str = "") -> Counter
         assert len(operations) == len(read)
         # What deletes comes last, so that the others have something to find.
         for operation in sorted(operations, key=lambda operation: operation.method.upper() == "DELETE"):
-            if only not in {"", operation.label}:
+            if only not in {"", operation.label} or operation.label in NEED_AN_AGENT:
                 continue
             settings(
                 max_examples=EXAMPLES,

@@ -66,6 +66,8 @@ def test_servers_at_many_microversions(cloud: Cloud, client: Client) -> None:
         (listed,) = json.loads(server(version, "list", "--long", *json_of, "--name", "^cli$"))
         assert listed["ID"] == server_id
     server("2.90", "rebuild", "--image", image, "--hostname", "second", "--wait", server_id)
+    # A boot sector has no SSH server.
+    assert json.loads(server("2.90", "ssh", "host", "key", "list", *json_of, server_id)) == []
     rebuilt = client.call("GET", f"/servers/{server_id}", version="2.90").json()["server"]
     assert (rebuilt["status"], rebuilt["OS-EXT-SRV-ATTR:hostname"]) == ("ACTIVE", "second")
 

@@ -12,6 +12,7 @@ import pytest
 
 from renova.agent import config_drive
 from renova.agent.config_drive import ConfigDrive
+from renova.agent.host_keys import found_in
 from tests.guest.linux import ADDRESS, MAC, LinuxGuest, shared_image
 
 USER_DATA = b"""#!/bin/sh
@@ -39,12 +40,12 @@ Boot = Callable[[], LinuxGuest]
 
 
 @pytest.fixture
-def boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boot]:
-    """Boots a guest with the config drive of this file, once in a test."""
+def boot(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Boot]:
+    """Boots a guest with the config drive of this file, once in a test. A parameter is for an SSH server."""
     with tempfile.TemporaryDirectory(prefix="renova-") as directory, ExitStack() as guests:
         drive = Path(directory) / "config.iso"
         config_drive.build(drive, CONFIG_DRIVE)
-        image = shared_image(tmp_path_factory)
+        image = shared_image(tmp_path_factory, ssh=hasattr(request, "param"))
         yield lambda: guests.enter_context(LinuxGuest(image, drive, Path(directory)))
 
 
@@ -109,3 +110,13 @@ def test_user_data_runs_once_in_the_life_of_a_disk(boot: Boot) -> None:
         guest.press_power_button()
         assert guest.ends()
     assert guest.console().count("proof") == 1
+
+
+@pytest.mark.parametrize("boot", ["ssh"], indirect=True)
+def test_one_with_an_ssh_server_tells_its_host_key_and_serves(boot: Boot) -> None:
+    guest = boot()
+    guest.wait_for("guest ready: .*")
+    (key,) = found_in(guest.console())
+    assert key.type == "ssh-ed25519"
+    assert "No such file" not in guest.console()
+    assert "No space left" not in guest.console()

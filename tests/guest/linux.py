@@ -20,18 +20,21 @@ MAC = "52:54:00:12:34:56"
 ADDRESS = "10.20.0.5"
 
 
-def shared_image(factory: pytest.TempPathFactory, name: str = "alpha", version: str = "1") -> Path:
+def shared_image(
+    factory: pytest.TempPathFactory, name: str = "alpha", version: str = "1", *, ssh: bool = False
+) -> Path:
     """The image `name version`, with the secret "secret of NAME", built by the first process to ask."""
     base = factory.getbasetemp()
     # With xdist every worker has a directory of its own below that of the run.
     directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "guests"
     directory.mkdir(exist_ok=True)
-    image = directory / f"{name}-{version}.qcow2"
+    image = directory / f"{name}-{version}{'-ssh' if ssh else ''}.qcow2"
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not image.exists():
             secret = f"secret of {name}"
-            build(image, name=name, version=version, secret=secret, packages_dir=default_directory())
+            packages = default_directory()
+            build(image, name=name, version=version, secret=secret, packages_dir=packages, ssh=ssh)
     return image
 
 
