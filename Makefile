@@ -22,7 +22,7 @@ help:
 	@echo 'make clients  clients of other makes, each through a server'"'"'s life; STATE=dir keeps the cloud'
 	@echo 'make guest    as root: log in to a Debian server, rebuild it, log in again, undo; every step proved'
 	@echo 'make images   build the two small Linux images of the demo into IMAGES=dir (default build/images)'
-	@echo 'make bench    measure a cloud: start, memory, what a guest feels of a killed agent'
+	@echo 'make bench    measure a cloud, and bare QEMU beside it, against the goals: ROWS=words, QUICK=1'
 	@echo 'make lock     write the locks again; remove them first to get newer versions'
 	@echo 'make clean    remove .venv and what tools left; no cloud is touched'
 	@echo 'Everything that is missing is installed first, into .venv and, on Debian as root, by apt.'
@@ -56,7 +56,7 @@ images: $(SET_UP)
 	@$(BIN)/renova guest --out $(or $(IMAGES),build/images)
 
 bench: $(SET_UP)
-	@$(BIN)/python -m bench.cloud
+	@$(BIN)/python -m bench.run $(if $(ROWS),--rows "$(ROWS)") $(if $(QUICK),--quick)
 
 tempest: $(TEMPEST)/set-up
 	@$(BIN)/python -m tempest.run --programs $(TEMPEST)/bin $(CLOUD)

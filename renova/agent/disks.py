@@ -13,6 +13,7 @@ from typing import Any
 from renova.agent.files import PART, in_thread, part_of, plain, settle
 from renova.agent.images import CachedBase
 from renova.agent.programs import CPU, CPU_OF_A_COPY, run
+from renova.agent.qcow2 import write_overlay
 
 SECTOR = 512
 # Bytes that the file of an empty root disk does not exceed.
@@ -40,17 +41,18 @@ async def make_overlay(path: Path, base: CachedBase, size_bytes: int) -> None:
     """Make an empty root disk of `size_bytes` over a base image; one that is there already is replaced.
 
     A disk is never smaller than its base, or the guest would lose the end of its file systems. Raises
-    DiskFull, or RenovaError with qemu-img's own words.
+    DiskFull.
     """
     size = max(size_bytes, base.virtual_size)
-    size += -size % SECTOR
+    await in_thread(_make_overlay, path, base, size + -size % SECTOR)
+
+
+def _make_overlay(path: Path, base: CachedBase, size: int) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with part_of(path, f"the root disk {path.name}") as part:
-        await in_thread(path.parent.mkdir, mode=0o700, parents=True, exist_ok=True)
-        # -u: qemu-img does not open the base, which is somebody's upload and which we know already.
-        await _qemu_img(
-            "create", "-q", "-u", "-f", "qcow2", "-b", base.path, "-F", base.disk_format, part, str(size)
-        )
-        await in_thread(settle, part, path)
+        with part.open("wb") as file:
+            write_overlay(file.fileno(), str(base.path), base.disk_format, size)
+        settle(part, path)
 
 
 async def copy_overlay(source: Path, path: Path, base: CachedBase, size_bytes: int) -> None:

@@ -1,6 +1,7 @@
 """From one generation of a server to another: in the same QEMU, or in a new one."""
 
 import logging
+import time
 
 from renova.agent.qemu.face import Machine
 from renova.agent.qemu.spec import MachineSpec
@@ -23,7 +24,7 @@ async def become(work: Work, spec: MachineSpec) -> None:
     """A machine of exactly this generation runs, whatever ran before. The event says how it came to be."""
     hypervisor = work.tools.hypervisor
     machine = hypervisor.get(spec.server_id)
-    why = "there was no QEMU"
+    why, ended_at = "there was no QEMU", None
     if machine is not None:
         choice = await _choose(work, machine, spec)
         why = choice.why
@@ -34,11 +35,19 @@ async def become(work: Work, spec: MachineSpec) -> None:
                 log.warning("server %s: %s", spec.server_id, error)
                 why = f"the swap failed: {error}"
             else:
-                work.note(f"{Method.SWAP}: {why}")
+                work.note(f"{Method.SWAP}: {why}{_silence(machine.ended_at, machine)}")
                 return
+        ended_at = machine.ended_at if machine.ended.done() else time.monotonic()
         await machine.quit()
-    await hypervisor.start(spec)
-    work.note(f"{Method.RESPAWN}: {why}")
+    new = await hypervisor.start(spec)
+    work.note(f"{Method.RESPAWN}: {why}{_silence(ended_at, new)}")
+
+
+def _silence(ended_at: float | None, machine: Machine) -> str:
+    """How long the server was without a running guest, where that is known."""
+    if ended_at is None or machine.ran_at is None:
+        return ""
+    return f"; off the air for {(machine.ran_at - ended_at) * 1000:.1f} ms"
 
 
 async def _choose(work: Work, machine: Machine, spec: MachineSpec) -> Choice:

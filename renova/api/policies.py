@@ -4,6 +4,11 @@ A reader may look, a member may act, both in their own project; an admin may do 
 nova/policies.
 """
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 from oslo_config import cfg
 from oslo_policy import policy
 
@@ -113,17 +118,49 @@ DEFAULTS = {
 }
 
 
-class Policy:
-    """The rules in force: the defaults, and over them the operator's file, read again when it changes."""
+# After a change of the operator's file, the old rules are in force for so long at most.
+REMEMBERED_SECONDS = 1.0
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
+
+@dataclass(frozen=True)
+class _Question:
+    """Everything that a rule may look at. `is_admin` is None where that is the question."""
+
+    rule: str
+    user_id: str
+    project_id: str
+    roles: frozenset[str]
+    target_user_id: str
+    target_project_id: str
+    is_admin: bool | None = None
+
+    @property
+    def target(self) -> dict[str, str]:
+        return {"user_id": self.target_user_id, "project_id": self.target_project_id}
+
+    @property
+    def credentials(self) -> dict[str, Any]:
+        known = {"user_id": self.user_id, "project_id": self.project_id, "roles": sorted(self.roles)}
+        return known if self.is_admin is None else {**known, "is_admin": self.is_admin}
+
+
+class Policy:
+    """The rules in force: the defaults, and over them the operator's file, read again when it changes.
+
+    A decision is remembered for REMEMBERED_SECONDS: to show one server takes six, and each costs as much as a
+    query. `now` is a clock in seconds.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, *, now: Callable[[], float] = time.monotonic) -> None:
         self._enforcer = policy.Enforcer(conf)
         self._enforcer.register_defaults([policy.RuleDefault(name, rule) for name, rule in DEFAULTS.items()])
+        self._now = now
+        self._decisions: dict[_Question, bool] = {}
+        self._forget_at = 0.0
 
     def is_admin(self, user_id: str, project_id: str, roles: frozenset[str]) -> bool:
         """Whether roles make an admin. Asked once per request, for `Caller.is_admin`."""
-        owner = {"user_id": user_id, "project_id": project_id}
-        return bool(self._enforcer.authorize("context_is_admin", owner, {**owner, "roles": sorted(roles)}))
+        return self._decide(_Question("context_is_admin", user_id, project_id, roles, user_id, project_id))
 
     def allows(
         self, rule: str, caller: Caller, *, project_id: str | None = None, user_id: str | None = None
@@ -132,11 +169,25 @@ class Policy:
 
         Raises oslo_policy.policy.PolicyNotRegistered for a rule without a default: that is a mistake of ours.
         """
-        target = {"project_id": project_id or caller.project_id, "user_id": user_id or caller.user_id}
-        credentials = {
-            "user_id": caller.user_id,
-            "project_id": caller.project_id,
-            "roles": sorted(caller.roles),
-            "is_admin": caller.is_admin,
-        }
-        return bool(self._enforcer.authorize(rule, target, credentials))
+        return self._decide(
+            _Question(
+                rule,
+                caller.user_id,
+                caller.project_id,
+                caller.roles,
+                user_id or caller.user_id,
+                project_id or caller.project_id,
+                caller.is_admin,
+            )
+        )
+
+    def _decide(self, question: _Question) -> bool:
+        now = self._now()
+        if now >= self._forget_at:
+            self._decisions.clear()
+            self._forget_at = now + REMEMBERED_SECONDS
+        decision = self._decisions.get(question)
+        if decision is None:
+            decision = bool(self._enforcer.authorize(question.rule, question.target, question.credentials))
+            self._decisions[question] = decision
+        return decision

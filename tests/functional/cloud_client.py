@@ -1,5 +1,6 @@
 """A member's view of a running cloud, over HTTP, for tests that make servers on it."""
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import httpx
 from tests.functional.shared_cloud import Cloud
 from tests.guest.boot_sector import Then, write_image
 from tests.waiting import wait_until
+
+# Of an image: whole, or piece by piece.
+Content = bytes | Iterable[bytes]
 
 
 class Client:
@@ -29,7 +33,7 @@ class Client:
     def act(self, server_id: str, name: str, body: Any = None) -> httpx.Response:
         return self.call("POST", f"/servers/{server_id}/action", {name: body})
 
-    def image(self, marker: str, then: Then, data: bytes | None = None, **properties: str) -> str:
+    def image(self, marker: str, then: Then, data: Content | None = None, **properties: str) -> str:
         """A guest that says `marker`, or whatever `data` is, as a qcow2 image in Glance."""
         if data is None:
             file = write_image(self.directory / f"{uuid4()}.qcow2", marker, then, disk_format="qcow2")
@@ -44,9 +48,9 @@ class Client:
         ).raise_for_status()
         return image_id
 
-    def new(self, image_id: str, *, status: str = "ACTIVE") -> str:
+    def new(self, image_id: str, *, status: str = "ACTIVE", flavor: str = "1") -> str:
         """A new server, once it has this status."""
-        body = {"name": "web", "imageRef": image_id, "flavorRef": "1", "networks": "auto"}
+        body = {"name": "web", "imageRef": image_id, "flavorRef": flavor, "networks": "auto"}
         answer = self.call("POST", "/servers", {"server": body})
         assert answer.status_code == 202, answer.text
         server_id: str = answer.json()["server"]["id"]

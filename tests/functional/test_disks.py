@@ -34,6 +34,17 @@ def seen_by_qemu(path: Path) -> dict[str, Any]:
     return info
 
 
+def checked_by_qemu(path: Path) -> dict[str, Any]:
+    check: dict[str, Any] = json.loads(subprocess.check_output(["qemu-img", "check", "--output=json", path]))
+    return check
+
+
+def qemu_io(path: Path, *commands: str) -> str:
+    """What is said of reads and writes of a disk."""
+    arguments = [argument for command in commands for argument in ("-c", command)]
+    return subprocess.check_output(["qemu-io", *arguments, path], text=True)
+
+
 def broken_copies(path: Path) -> Iterator[Path]:
     """The file emptied, cut off in two places, and full of zeros."""
     whole = path.read_bytes()
@@ -49,6 +60,31 @@ async def test_an_overlay_of_the_flavors_size(root: Path, base: CachedBase) -> N
     assert (info["full-backing-filename"], info["backing-filename-format"]) == (str(base.path), "qcow2")
     assert disks.is_whole(root, base)
     assert [file.name for file in root.parent.iterdir()] == ["root-2.qcow2"]
+
+
+@pytest.mark.parametrize("size", [MIB, 512 * MIB, 512 * MIB + 512, 5 * 1024**2 * MIB])
+@pytest.mark.parametrize("disk_format", ["raw", "qcow2"])
+async def test_an_overlay_is_whole_to_qemu(root: Path, base: CachedBase, size: int, disk_format: str) -> None:
+    """At sizes where its L1 table has one entry, another one, and more than a cluster of them."""
+    base = CachedBase(base.path, disk_format, MIB)
+    await disks.make_overlay(root, base, size)
+    check = checked_by_qemu(root)
+    wrong = {name: check.get(name, 0) for name in ("check-errors", "corruptions", "leaks")}
+    assert set(wrong.values()) == {0}, wrong
+    info = seen_by_qemu(root)
+    assert (info["virtual-size"], info["backing-filename-format"]) == (size, disk_format)
+    assert not info["format-specific"]["data"]["corrupt"]
+
+
+async def test_a_guest_writes_to_an_overlay_beyond_its_base(root: Path, tmp_path: Path) -> None:
+    """What it has not written is its base's, and behind that zeros."""
+    path = tmp_path / "base.raw"
+    path.write_bytes(b"b" * MIB)
+    await disks.make_overlay(root, CachedBase(path, "raw", MIB), 1024 * MIB)
+    qemu_io(root, "write -P 7 0 4096", "write -P 8 700M 64k")
+    assert not checked_by_qemu(root).get("corruptions")
+    reads = ("read -P 7 0 4096", "read -P 98 4096 1044480", "read -P 0 1M 1M", "read -P 8 700M 64k")
+    assert "verification failed" not in qemu_io(root, *reads)
 
 
 @pytest.mark.parametrize("asked", [0, MIB])
@@ -94,9 +130,11 @@ async def test_removing_a_generation_leaves_the_others(root: Path, base: CachedB
 
 
 async def test_a_failure_leaves_nothing_and_says_why(root: Path, base: CachedBase) -> None:
-    with pytest.raises(RenovaError, match=r"qemu-img create failed: .*nosuchformat"):
-        await disks.make_overlay(root, CachedBase(base.path, "nosuchformat", 0), 0)
-    assert list(root.parent.iterdir()) == []
+    await disks.make_overlay(root, base, 128 * MIB)
+    copy = disks.root_path(root.parent, 3)
+    with pytest.raises(RenovaError, match=r"qemu-img resize failed: .*nosuchformat"):
+        await disks.copy_overlay(root, copy, CachedBase(base.path, "nosuchformat", 0), 128 * MIB)
+    assert list(root.parent.iterdir()) == [root]
 
 
 async def test_a_full_disk(root: Path, base: CachedBase, monkeypatch: pytest.MonkeyPatch) -> None:

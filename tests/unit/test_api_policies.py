@@ -1,10 +1,20 @@
 """Who may do what by default, and how an operator changes it."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
-from renova.api.policies import DEFAULTS, KEYPAIRS, LIMITS_OTHER_PROJECT, SERVERS, UNLOCK_OVERRIDE, Policy
+from renova.api.policies import (
+    DEFAULTS,
+    KEYPAIRS,
+    LIMITS_OTHER_PROJECT,
+    REMEMBERED_SECONDS,
+    SERVERS,
+    UNLOCK_OVERRIDE,
+    Policy,
+)
 from renova.compute.caller import Caller
 from tests.api_client import PROJECT, ROLES, configure
 
@@ -63,3 +73,24 @@ def test_an_operators_file_changes_a_rule(tmp_path: Path) -> None:
     policy = Policy(conf)
     assert not policy.allows(SERVERS + "rebuild", caller("member", policy))
     assert policy.allows(SERVERS + "create", caller("member", policy))
+
+
+def test_a_changed_file_is_in_force_after_a_second(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text('"os_compute_api:servers:rebuild": "role:admin"\n')
+    now = 100.0
+    policy = Policy(configure(tmp_path, f"[oslo_policy]\npolicy_file = {file}\n"), now=lambda: now)
+    member = caller("member", policy)
+    assert not policy.allows(SERVERS + "rebuild", member)
+    file.write_text('"os_compute_api:servers:rebuild": "role:member"\n')
+    os.utime(file, (time.time() + 10, time.time() + 10))
+    now += REMEMBERED_SECONDS
+    assert policy.allows(SERVERS + "rebuild", member)
+
+
+def test_what_was_decided_for_one_is_not_for_another(policy: Policy) -> None:
+    for _ in range(2):
+        for role in ("member", "reader", "admin"):
+            allowed = policy.allows(SERVERS + "rebuild", caller(role, policy))
+            elsewhere = policy.allows(SERVERS + "rebuild", caller(role, policy), project_id=OTHER_PROJECT)
+            assert (allowed, elsewhere) == (role != "reader", role == "admin")

@@ -28,6 +28,14 @@ class Machine(Protocol):
         """
 
     @property
+    def ended_at(self) -> float | None:
+        """When a guest of this machine last ended, on time.monotonic's clock; a swap does not forget it."""
+
+    @property
+    def ran_at(self) -> float | None:
+        """When the guest's processors were let run, on time.monotonic's clock. None of an adopted machine."""
+
+    @property
     def panicked(self) -> bool:
         """Whether the guest's kernel said that it panicked."""
 

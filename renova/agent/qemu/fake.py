@@ -42,11 +42,13 @@ class FakeMachine:
     def __init__(self, spec: MachineSpec, pid: int, behaviour: Behaviour) -> None:
         self.pid = pid
         self.quitted = False
+        self.ended_at: float | None = None
         self.become(spec, behaviour)
 
     def become(self, spec: MachineSpec, behaviour: Behaviour) -> None:
         """Another guest runs from now on."""
         self.spec = spec
+        self.ran_at = time.monotonic()
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.panicked = False
         self.end_wanted = False
@@ -97,6 +99,7 @@ class FakeMachine:
         """The guest ends for this reason, if it has not ended yet."""
         if not self.ended.done():
             self.panicked = reason == PANICKED
+            self.ended_at = time.monotonic()
             self.ended.set_result(reason)
 
 

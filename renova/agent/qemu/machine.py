@@ -42,6 +42,8 @@ class QemuMachine:
         self.spec = spec
         self.pid = process.pid
         self.last_words = ""
+        self.ended_at: float | None = None
+        self.ran_at: float | None = None
         self._process = process
         self._directory = directory
         self._monitor = Monitor(directory.socket(QMP), self._note)
@@ -66,6 +68,7 @@ class QemuMachine:
 
     async def run(self) -> None:
         await self._monitor.execute("cont")
+        self.ran_at = time.monotonic()
 
     async def look(self) -> str:
         """Learn what happened before this attachment; returns QEMU's run state."""
@@ -272,4 +275,5 @@ class QemuMachine:
 
     def _end(self, reason: str) -> None:
         if not self.ended.done():
+            self.ended_at = time.monotonic()
             self.ended.set_result(reason)
