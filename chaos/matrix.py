@@ -126,7 +126,8 @@ def _strike(owner: Owner, fault: str, names: list[str], guests: list[Guest]) -> 
 
 def settle(owner: Owner, guests: list[Guest], outcomes: list[Outcome], ends: dict[str, End]) -> None:
     """The owner puts right what is an owner's to put right; then the checker has the word."""
-    revived = owner.revive(guests)
+    # Of all of them: a blow that hits everything hits those too that nothing is asked of.
+    revived = owner.revive(owner.guests)
     for guest, outcome in zip(guests, outcomes, strict=True):
         end = ends.get(guest.id, End("not ended", 0))
         outcome.result, outcome.seconds, outcome.revived = end.result, end.seconds, revived[guest.id]

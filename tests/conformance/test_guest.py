@@ -12,13 +12,17 @@ USER_DATA = "IyEvYmluL3NoCg=="
 def test_you_can_use_the_original_image_or_another_image(client: Client) -> None:
     first, second = client.image("I am the first", Then.OBEY), client.image("I am the second", Then.OBEY)
     server_id = client.new(first)
+    client.wait_for_line(server_id, "I am the first")
     for image, says in ((first, "I am the first"), (second, "I am the second"), (first, "I am the first")):
-        pid = client.pid(server_id)
         assert client.act(server_id, "rebuild", {"imageRef": image}).status_code == 202
         client.wait(server_id, "ACTIVE")
         client.wait_for_line(server_id, says)
-        assert client.pid(server_id) != pid, "it is a new system that says so"
+        assert client.console(server_id).count("I am") == 1, "the console begins with the new system"
         assert client.show(server_id)["image"]["id"] == image
+        (action, *_) = client.call("GET", f"/servers/{server_id}/os-instance-actions").json()[
+            "instanceActions"
+        ]
+        assert (action["action"], action["message"]) == ("rebuild", None)
 
 
 def test_the_password_does_not_take_effect(client: Client) -> None:

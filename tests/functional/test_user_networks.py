@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -38,10 +39,14 @@ async def machines(
 
 
 async def greeting(port: int | None) -> str:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    """What the guest says, as soon as it listens: until then QEMU takes the connection and closes it."""
+    said = ""
     async with asyncio.timeout(20):
-        said = (await reader.read()).decode().strip()
-    writer.close()
+        while not said:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            with suppress(ConnectionError):
+                said = (await reader.read()).decode().strip()
+            writer.close()
     return said
 
 
