@@ -9,6 +9,14 @@ from renova.compute import create, power, rebuild, resize, snapshots
 from renova.compute.states import TaskState
 from renova.db.tables import Action
 
+# From the system that runs to one whose disks are ready: a rebuild's and its undo's.
+CHANGE_OVER = (
+    Step("stop_guest", steps.stop_old, undo=steps.start_old),
+    Step("swap_generation", steps.swap, undo=steps.unswap),
+    Step("start_guest", steps.start_new, undo=steps.end_new),
+    Step("verify_guest", steps.verify_new),
+)
+
 OPERATIONS: dict[str, Operation] = {
     "create": Operation(
         tasks=frozenset({TaskState.SCHEDULING}),
@@ -26,10 +34,7 @@ OPERATIONS: dict[str, Operation] = {
         steps=(
             Step("fetch_image", steps.fetch_image),
             Step("make_disks", steps.make_new_disks),
-            Step("stop_guest", steps.stop_old, undo=steps.start_old),
-            Step("swap_generation", steps.swap, undo=steps.unswap),
-            Step("start_guest", steps.start_new, undo=steps.end_new),
-            Step("verify_guest", steps.verify_new),
+            *CHANGE_OVER,
         ),
         commit=rebuild.commit_rebuild,
         fail=rebuild.fail_rebuild,
@@ -42,10 +47,7 @@ OPERATIONS: dict[str, Operation] = {
         tasks=frozenset({TaskState.REBUILDING, TaskState.REBUILD_SPAWNING}),
         steps=(
             Step("check_disks", steps.check_kept_disks),
-            Step("stop_guest", steps.stop_old, undo=steps.start_old),
-            Step("swap_generation", steps.swap, undo=steps.unswap),
-            Step("start_guest", steps.start_new, undo=steps.end_new),
-            Step("verify_guest", steps.verify_new),
+            *CHANGE_OVER,
         ),
         commit=rebuild.commit_rebuild,
         fail=rebuild.fail_rebuild,
