@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import Executable, func, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,6 +23,7 @@ from renova.db.tables import Action, Server
 log = logging.getLogger(__name__)
 Deed = Callable[[Work], Awaitable[None]]
 Tasks = Collection[TaskState]
+End = Callable[[AsyncSession, Action, Tasks], Awaitable[bool]]
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,25 @@ class Operation:
 
     tasks: frozenset[TaskState]
     steps: tuple[Step, ...]
-    commit: Callable[[AsyncSession, Action, Tasks], Awaitable[bool]]
+    commit: End
     fail: Callable[[AsyncSession, Action, Tasks, str], Awaitable[bool]]
     stuck: Callable[[AsyncSession, Action, Tasks, str], Awaitable[bool]]
     tidy: Deed | None = None
     give_up: Deed | None = None
     interrupts: bool = False
     heavy: bool = False
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A step that has come to its end; that is written together with what follows it. `error` is what went
+    wrong, in words for the server's owner.
+    """
+
+    name: str
+    error: str | None
+    trace: str | None
+    remark: str | None
 
 
 async def carry_out(work: Work, operation: Operation) -> None:
@@ -88,46 +101,63 @@ async def _finish(work: Work, message: str | None) -> None:
 
 
 async def _forward(work: Work, operation: Operation) -> None:
+    ended = None
     for step in operation.steps:
-        await _check_not_interrupted(work, operation)
-        error = await _run(work, step.name, step.do)
-        if error is not None:
+        await _begin(work, operation, step.name, ended)
+        ended = await _do(work, step.name, step.do)
+        if ended.error is not None:
             async with work.tools.sessions.begin() as session:
-                await actions.mark_failed(session, work.action, step.name, f"Error: {step.name}: {error}")
+                await _write(session, work, ended)
+                message = f"Error: {step.name}: {ended.error}"
+                await actions.mark_failed(session, work.action, step.name, message)
             return
-    async with work.tools.sessions.begin() as session:
-        if not await operation.commit(session, work.action, operation.tasks):
-            raise Interrupted
-        await actions.mark_settled(session, work.action, work.message)
+    await _settle(work, operation.commit, operation.tasks, ended, work.message)
 
 
 async def _backward(work: Work, operation: Operation) -> None:
     """Undo every step that has ever begun: after a kill, more may have been done than what failed now."""
     async with work.tools.sessions() as session:
         begun = await actions.events_of(session, work.action)
-    end = operation.fail
+    end, ended = operation.fail, None
     message = work.action.message or "Error"
     for step in reversed(operation.steps):
         if step.undo is None or step.name not in begun:
             continue
-        await _check_not_interrupted(work, operation)
-        error = await _run(work, f"undo_{step.name}", step.undo)
-        if error is not None:
+        await _begin(work, operation, f"undo_{step.name}", ended)
+        ended = await _do(work, f"undo_{step.name}", step.undo)
+        if ended.error is not None:
             # A loud state of its own. Whichever system the server's row names is kept, and may be started.
-            log.error("action %s: undo of %s failed: %s", work.action.id, step.name, error)
-            end, message = operation.stuck, f"{message}; undo_{step.name}: {error}"
+            log.error("action %s: undo of %s failed: %s", work.action.id, step.name, ended.error)
+            end, message = operation.stuck, f"{message}; undo_{step.name}: {ended.error}"
             break
-    async with work.tools.sessions.begin() as session:
-        if not await end(session, work.action, operation.tasks, message):
-            raise Interrupted
-        await actions.mark_settled(session, work.action, message)
+
+    async def write_end(session: AsyncSession, action: Action, tasks: Tasks) -> bool:
+        return await end(session, action, tasks, message)
+
+    await _settle(work, write_end, operation.tasks, ended, message)
 
 
-async def _run(work: Work, name: str, deed: Deed) -> str | None:
-    """Run one step between its two events. Returns what went wrong, in words for the server's owner."""
+async def _begin(work: Work, operation: Operation, name: str, ended: Ended | None) -> None:
+    """One transaction between two steps: how the one before ended, and that this one begins. Raises
+    Interrupted.
+    """
+    ours = (Server.id == work.action.server_id, Server.task_state.in_(operation.tasks))
+    look: Executable = select(Server.id).where(*ours)
+    if work.percent:
+        percent = func.greatest(Server.progress, work.percent)
+        look = update(Server).where(*ours).values(progress=percent).returning(Server.id)
     async with work.tools.sessions.begin() as session:
-        await actions.start_event(session, work.action, name)
+        await _write(session, work, ended)
+        goes_on = await session.scalar(look) is not None
+        if goes_on:
+            await actions.start_event(session, work.action, name)
+    if not goes_on:
+        raise Interrupted
+
+
+async def _do(work: Work, name: str, deed: Deed) -> Ended:
     error = trace = work.remark = None
+    work.percent = 0
     try:
         await deed(work)
     except (OperationalError, InterfaceError, Interrupted):
@@ -136,15 +166,26 @@ async def _run(work: Work, name: str, deed: Deed) -> str | None:
         log.exception("action %s (%s): %s failed", work.action.id, work.action.action, name)
         error = str(exception) or type(exception).__name__
         trace = traceback.format_exc()
-    async with work.tools.sessions.begin() as session:
-        await actions.finish_event(
-            session, work.action, name, error=error, traceback=trace, remark=work.remark
-        )
-    return error
+    return Ended(name, error, trace, work.remark)
 
 
-async def _check_not_interrupted(work: Work, operation: Operation) -> None:
+async def _settle(work: Work, end: End, tasks: Tasks, ended: Ended | None, message: str | None) -> None:
+    """The last transaction of the steps: the server's row says how it ended. Raises Interrupted."""
     async with work.tools.sessions() as session:
-        task_state = await session.scalar(select(Server.task_state).where(Server.id == work.action.server_id))
-    if task_state not in operation.tasks:
+        await _write(session, work, ended)
+        settled = await end(session, work.action, tasks)
+        if settled:
+            await actions.mark_settled(session, work.action, message)
+            await session.commit()
+    if not settled:
+        # Nothing of it stays. The last step has ended all the same.
+        async with work.tools.sessions.begin() as session:
+            await _write(session, work, ended)
         raise Interrupted
+
+
+async def _write(session: AsyncSession, work: Work, ended: Ended | None) -> None:
+    if ended is not None:
+        await actions.finish_event(
+            session, work.action, ended.name, error=ended.error, traceback=ended.trace, remark=ended.remark
+        )

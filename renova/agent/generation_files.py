@@ -110,7 +110,7 @@ async def ensure_disks(
             .where(Generation.server_id == server.id, Generation.number == number)
             .values(prepared_at=datetime.now(UTC), virtual_size=size)
         )
-    await work.progress(PREPARED)
+    work.reached(PREPARED)
 
 
 def server_directory(work: Work) -> Path:

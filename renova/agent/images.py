@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,13 @@ from renova.errors import ImageUnacceptable
 from renova.image import HEAD_SIZE, inspect_head
 
 log = logging.getLogger(__name__)
+# `used_at` of a base is as exact as this, in seconds: a rebuild uses one several times.
+NOTE_AGAIN = 60.0
 Progress = Callable[[int, int], None]
 """Called in the event loop with the bytes that are here and the bytes of the whole image."""
+
+
+_Facts = dict[str, str | int]
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class ImageCache:
         self._glance = glance
         self._fetches: dict[_Wanted, _Fetch] = {}
         self._writers: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        # When the row of a digest was written, and what it says.
+        self._noted: dict[str, tuple[float, _Facts]] = {}
 
     async def clean(self) -> None:
         """Remove what a killed agent left half-fetched, rows whose file is gone, and files that no row tells
@@ -141,6 +149,7 @@ class ImageCache:
             if row is None or unpinned is None:
                 return False
             path = self._directory / plain(_name_of(digest, row.disk_format))
+            self._noted.pop(digest, None)
             await in_thread(path.unlink, missing_ok=True)
             await session.delete(row)
         log.info("%s is evicted", path.name)
@@ -179,7 +188,14 @@ class ImageCache:
             await in_thread(settle, part, path, mode=0o444)
 
     async def _remember(self, wanted: _Wanted, virtual_size: int) -> None:
-        facts = {"disk_format": wanted.disk_format, "size": wanted.size, "virtual_size": virtual_size}
+        facts: _Facts = {
+            "disk_format": wanted.disk_format,
+            "size": wanted.size,
+            "virtual_size": virtual_size,
+        }
+        noted_at, noted = self._noted.get(wanted.digest, (0.0, None))
+        if noted == facts and time.monotonic() < noted_at + NOTE_AGAIN:
+            return
         async with self._sessions.begin() as session:
             await session.execute(
                 insert(CachedImage)
@@ -188,6 +204,7 @@ class ImageCache:
                     index_elements=["host", "digest"], set_={**facts, "used_at": func.now()}
                 )
             )
+        self._noted[wanted.digest] = (time.monotonic(), facts)
 
 
 def _pins(host: str) -> Select[str, str]:

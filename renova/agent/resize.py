@@ -54,7 +54,7 @@ async def swap(work: Work) -> None:
     async with work.tools.sessions.begin() as session:
         if not await resize.swap(session, work.action, RESIZING | REVERTING):
             raise Interrupted
-    await work.progress(SWAPPED)
+    work.reached(SWAPPED)
 
 
 async def tidy_resize(work: Work) -> None:

@@ -105,7 +105,7 @@ async def fetch_image(work: Work) -> None:
     generation = await work.generation(work.action.detail["to"])
     await ensure_room(work, generation)
     await ensure_base(work, generation)
-    await work.progress(FETCHED)
+    work.reached(FETCHED)
 
 
 async def make_new_disks(work: Work) -> None:
@@ -132,7 +132,7 @@ async def check_kept_disks(work: Work) -> None:
         async with work.tools.sessions.begin() as session:
             await write(session, server.id, number, {"virtual_size": size})
         work.note(f"the disk was grown to {size} bytes")
-    await work.progress(PREPARED)
+    work.reached(PREPARED)
 
 
 def _changes_system(work: Work) -> bool:
@@ -160,14 +160,14 @@ async def stop_old(work: Work) -> None:
             work.note("the guest runs until the new system takes its place")
         elif not await _ask_to_power_down(work, machine):
             await exchange.halt(machine)
-    await work.progress(STOPPED)
+    work.reached(STOPPED)
 
 
 async def end_old(work: Work) -> None:
     """The guest is off and nobody has its disk open."""
     if _machine_of(work, "from") is not None:
         await ensure_stopped(work)
-    await work.progress(STOPPED)
+    work.reached(STOPPED)
 
 
 async def start_old(work: Work) -> None:
@@ -185,7 +185,7 @@ async def swap(work: Work) -> None:
     async with work.tools.sessions.begin() as session:
         if not await rebuild.swap(session, work.action):
             raise Interrupted
-    await work.progress(SWAPPED)
+    work.reached(SWAPPED)
 
 
 async def unswap(work: Work) -> None:
@@ -195,7 +195,7 @@ async def unswap(work: Work) -> None:
 
 async def start_new(work: Work) -> None:
     await _start(work, "to")
-    await work.progress(STARTED)
+    work.reached(STARTED)
 
 
 async def end_new(work: Work) -> None:
@@ -207,7 +207,7 @@ async def end_new(work: Work) -> None:
 async def verify_new(work: Work) -> None:
     if _runs(work):
         await verify(work, work.action.detail["to"])
-        await work.progress(ALIVE)
+        work.reached(ALIVE)
     await set_admin_pass(work, work.action.detail["to"])
 
 

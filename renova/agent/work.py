@@ -51,6 +51,11 @@ class Work:
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     remark: str | None = None
     message: str | None = None
+    percent: int = 0
+
+    def reached(self, percent: int) -> None:
+        """How far the action is when the step under way has ended; it is shown with the step's end."""
+        self.percent = percent
 
     def note(self, line: str) -> None:
         """What the owner should know of the step under way: the details of its event, where it succeeds."""
@@ -80,7 +85,9 @@ class Work:
             return await admin_pass_of(session, self.action.server_id, number)
 
     async def progress(self, percent: int) -> None:
-        """Show how far the action is. Not a change of the server: `updated` stays as it is."""
+        """Show how far the action is, in the midst of a step. Not a change of the server: `updated` stays as
+        it is.
+        """
         async with self.tools.sessions.begin() as session:
             await session.execute(
                 update(Server)

@@ -155,7 +155,9 @@ async def finish_event(
     traceback: str | None = None,
     remark: str | None = None,
 ) -> None:
-    """The step has come to an end; `remark` tells something of one that went well."""
+    """The step has come to an end; `remark` tells something of one that went well. In the transaction of what
+    follows it, which notes on the action that something has happened.
+    """
     await session.execute(
         update(Event)
         .where(Event.action_id == action.id, Event.name == name)
@@ -166,7 +168,6 @@ async def finish_event(
             traceback=traceback,
         )
     )
-    await _touch(session, action)
 
 
 async def _touch(session: AsyncSession, action: Action, **values: Any) -> None:

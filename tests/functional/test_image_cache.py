@@ -238,6 +238,7 @@ async def test_an_agent_killed_between_file_and_row_repairs_the_row(host: Host) 
     base = await host.ensure("img")
     async with host.sessions.begin() as session:
         await session.delete(await session.get(CachedImage, ("host1", (await host.rows())[0].digest)))
+    host.cache = host.another_agent()
     assert await host.ensure("img") == base
     assert [row.virtual_size for row in await host.rows()] == [64 * MIB]
     assert len(host.glance.sent) == 1
