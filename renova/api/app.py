@@ -8,6 +8,7 @@ Nova's envelope.
 import logging
 import os
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -19,8 +20,7 @@ from pydantic_core import from_json
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from renova import conf as configuration
 from renova import jobs
@@ -61,14 +61,13 @@ from renova.api.auth import KeystoneTokens, Tokens
 from renova.api.marked import rendered
 from renova.api.microversions import MINIMUM, Version
 from renova.api.policies import Policy
-from renova.api.request_ids import RequestIds
-from renova.api.requests import Answer, Call, Parts, Routes
-from renova.api.requests import Route as Served
+from renova.api.request_ids import headers_of, log_answer, new_request_id
+from renova.api.requests import Answer, Call, Parts, Route, Routes
 from renova.api.views.links import Links, base_url
 from renova.clients.glance import Glance
 from renova.clients.keystone import Identity
 from renova.compute.caller import Caller
-from renova.db.session import make_engine, make_sessions
+from renova.db.session import make_engine, make_reading, make_sessions
 from renova.errors import Invalid
 
 NOUNS = (
@@ -86,7 +85,7 @@ NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 STANDARD, LEGACY = "OpenStack-API-Version", "X-OpenStack-Nova-API-Version"
 
 
-def create() -> Starlette:
+def create() -> "Compute":
     """The app as the file that RENOVA_CONFIG names says; the configuration is read here and nowhere else."""
     conf = configuration.load([Path(os.environ["RENOVA_CONFIG"])])
     _log(conf)
@@ -96,6 +95,7 @@ def create() -> Starlette:
     parts = Parts(
         conf=conf,
         sessions=make_sessions(engine),
+        reading=make_reading(engine),
         jobs=jobs.make_app(conf.database.connection),
         glance=Glance(identity, http),
         policy=Policy(conf),
@@ -128,40 +128,46 @@ def every_route() -> Routes:
     return routes
 
 
-def build(parts: Parts, tokens: Tokens, routes: Routes, *, lifespan: Any = None) -> Starlette:
+def build(parts: Parts, tokens: Tokens, routes: Routes, *, lifespan: Any = None) -> "Compute":
     """The app over ready parts: what tests call."""
-    compute = Compute(parts, tokens, routes)
-    app = Starlette(routes=[Route("/{path:path}", compute)], lifespan=lifespan)
-    app.add_middleware(RequestIds)
-    return app
+    return Compute(parts, tokens, routes, Starlette(lifespan=lifespan))
 
 
 class Compute:
-    """From a request to a response. One per process."""
+    """From a request to a response. One per process. What is no request (the start and the end of the
+    process) is for `beside`: a request need not go through its layers, none of which it has a use for.
+    """
 
-    def __init__(self, parts: Parts, tokens: Tokens, routes: Routes) -> None:
+    def __init__(self, parts: Parts, tokens: Tokens, routes: Routes, beside: ASGIApp) -> None:
         self._parts = parts
         self._tokens = tokens
         self._routes = routes
+        self._beside = beside
         self._identity_uri: str | None = parts.conf.keystone_authtoken.www_authenticate_uri
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Whatever the method, so that those which nobody knows are answered in Nova's envelope too."""
-        response = await self.serve(Request(scope, receive))
+        if scope["type"] != "http":
+            await self._beside(scope, receive, send)
+            return
+        begun, request_id = time.monotonic(), new_request_id()
+        request = Request(scope, receive)
+        response = await self._serve(request, request_id)
+        log_answer(request, request_id, response.status_code, time.monotonic() - begun)
         await response(scope, receive, send)
 
-    async def serve(self, request: Request) -> Response:
-        headers: dict[str, str] = {}
+    async def _serve(self, request: Request, request_id: str) -> Response:
+        headers = headers_of(request_id)
         try:
-            response = await self._answer(request, headers)
+            response = await self._answer(request, request_id, headers)
         except Exception as error:
-            response = errors.answer(error, request.scope["request_id"], self._identity_uri)
+            response = errors.answer(error, request_id, self._identity_uri)
         response.headers.update(headers)
         if request.method == "HEAD":
             response.body = b""
         return response
 
-    async def _answer(self, request: Request, headers: dict[str, str]) -> Response:
+    async def _answer(self, request: Request, request_id: str, headers: dict[str, str]) -> Response:
         """`headers` gets those that every answer has from here on, an error's too."""
         match = PATH.fullmatch(request.scope["path"])
         base = base_url(request, self._parts.conf.api.public_endpoint)
@@ -194,9 +200,7 @@ class Compute:
         is_admin = self._parts.policy.is_admin(token.user_id, token.project_id, token.roles)
         call = Call(
             parts=self._parts,
-            caller=Caller(
-                token.user_id, token.project_id, token.roles, is_admin, request.scope["request_id"]
-            ),
+            caller=Caller(token.user_id, token.project_id, token.roles, is_admin, request_id),
             token=request.headers["x-auth-token"].strip(),
             version=version,
             legacy=legacy,
@@ -275,7 +279,7 @@ def _wrong_versions() -> Iterator[None]:
         raise Invalid(str(error)) from None
 
 
-def _response(answer: Answer, route: Served, version: Version) -> Response:
+def _response(answer: Answer, route: Route, version: Version) -> Response:
     status = answer.status
     if status is None:
         (status,) = route.statuses_at(version)

@@ -22,7 +22,7 @@ NOT_TO_PUBLIC = Change("2.7", "a public flavor can't be given to a project (409)
 @routes.on("GET", "/flavors/{flavor_id}/os-flavor-access", answer=ACCESS)
 async def index(call: Call) -> Answer:
     call.can(FLAVOR_ACCESS)
-    async with call.transaction() as session:
+    async with call.reading() as session:
         flavor = await flavors.find_flavor(session, call.path["flavor_id"], call.caller)
         if flavor.is_public:
             raise NotFound("Access list not available for public flavors.")

@@ -33,7 +33,7 @@ async def detail(call: Call) -> Answer:
 
 @routes.on("GET", "/flavors/{flavor_id}", answer={"flavor": FlavorView})
 async def show(call: Call) -> Answer:
-    async with call.transaction() as session:
+    async with call.reading() as session:
         flavor = await flavors.find_flavor(session, call.path["flavor_id"], call.caller)
     return Answer({"flavor": _view(call, flavor)})
 

@@ -29,7 +29,7 @@ async def index(call: Call) -> Answer:
     check_order(query.changes_since, query.changes_before)
     # Before 2.58 the list is whole, however long: nothing leads to a second page.
     page = call.page(query) if call.version in IN_PAGES else Page()
-    async with call.transaction() as session:
+    async with call.reading() as session:
         server = await found(call, session, INSTANCE_ACTIONS + "list", deleted=_sees_deleted(call))
         rows = await actions.list_actions(
             session, server.id, page, changes_since=query.changes_since, changes_before=query.changes_before
@@ -47,7 +47,7 @@ async def index(call: Call) -> Answer:
 )
 async def show(call: Call) -> Answer:
     request_id = call.path["request_id"]
-    async with call.transaction() as session:
+    async with call.reading() as session:
         server = await found(call, session, INSTANCE_ACTIONS + "show", deleted=_sees_deleted(call))
         action = await actions.find_action(session, server.id, request_id)
     if action is None:

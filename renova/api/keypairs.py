@@ -25,7 +25,7 @@ async def index(call: Call) -> Answer:
     user_id = query.user_id or call.caller.user_id
     call.can(KEYPAIRS + "index", user_id=user_id)
     page = call.page(query)
-    async with call.transaction() as session:
+    async with call.reading() as session:
         found = await key_pairs.list_key_pairs(session, user_id, page)
     return Answer(
         {
@@ -66,7 +66,7 @@ async def create(call: Call) -> Answer:
 async def show(call: Call) -> Answer:
     user_id = call.query(OfUser).user_id or call.caller.user_id
     call.can(KEYPAIRS + "show", user_id=user_id)
-    async with call.transaction() as session:
+    async with call.reading() as session:
         key_pair = await key_pairs.find_key_pair(session, user_id, call.path["name"])
     return Answer({"keypair": KeyPairView.of(key_pair)})
 

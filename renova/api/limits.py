@@ -17,7 +17,7 @@ async def index(call: Call) -> Answer:
     call.can(LIMITS)
     if query.tenant_id is not None:
         call.can(LIMITS_OTHER_PROJECT)
-    async with call.transaction() as session:
+    async with call.reading() as session:
         project_id = query.tenant_id or call.caller.project_id
         limits = await limits_of(session, Limits.of(call.parts.conf), project_id)
         usage = await usage_of(session, project_id)

@@ -18,7 +18,7 @@ UP_TO = until("2.35")
 @routes.on("GET", "/os-networks", UP_TO, answer={"networks": [NetworkView]})
 async def index(call: Call) -> Answer:
     call.can(NETWORKS + "list")
-    async with call.transaction() as session:
+    async with call.reading() as session:
         found = await networks.list_networks(session)
     return Answer({"networks": [NetworkView.of(network) for network in found]})
 
@@ -26,7 +26,7 @@ async def index(call: Call) -> Answer:
 @routes.on("GET", "/os-networks/{network_id}", UP_TO, answer={"network": NetworkView})
 async def show(call: Call) -> Answer:
     call.can(NETWORKS + "show")
-    async with call.transaction() as session:
+    async with call.reading() as session:
         try:
             network = await networks.find_network(session, call.path["network_id"])
         except Invalid as error:

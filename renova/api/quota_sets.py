@@ -25,7 +25,7 @@ async def show(call: Call) -> Answer:
     project_id = call.path["project_id"]
     call.query(OfUser)
     call.can(QUOTA_SETS + "show", project_id=project_id)
-    async with call.transaction() as session:
+    async with call.reading() as session:
         limits = await quotas.limits_of(session, _defaults(call), project_id)
     return Answer({"quota_set": QuotaSet.of(project_id, limits)})
 
@@ -35,7 +35,7 @@ async def detail(call: Call) -> Answer:
     project_id = call.path["project_id"]
     user_id = call.query(OfUser).user_id
     call.can(QUOTA_SETS + "detail", project_id=project_id)
-    async with call.transaction() as session:
+    async with call.reading() as session:
         limits = await quotas.limits_of(session, _defaults(call), project_id)
         usage = await quotas.usage_of(session, project_id, user_id)
     return Answer({"quota_set": QuotaSet.detailed(project_id, limits, usage)})

@@ -39,6 +39,7 @@ class Parts:
 
     conf: cfg.ConfigOpts
     sessions: Sessions
+    reading: Sessions
     jobs: procrastinate.App
     glance: Glance
     policy: Policy
@@ -61,6 +62,10 @@ class Call:
     def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
         """The one transaction of this request: committed when the block ends, rolled back when it raises."""
         return self.parts.sessions.begin()
+
+    def reading(self) -> AsyncSession:
+        """A session for a request that changes nothing, or for what it looks at before it does."""
+        return self.parts.reading()
 
     def parse(self, model: type[RequestModel]) -> RequestModel:
         """The body as `model`. Raises Invalid (400) with the sentence that Nova's schemas would answer."""

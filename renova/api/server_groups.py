@@ -24,7 +24,7 @@ async def index(call: Call) -> Answer:
         project_id = None
     longest = call.parts.conf.api.max_limit
     limit = min(query.limit or longest, longest)
-    async with call.transaction() as session:
+    async with call.reading() as session:
         groups = await server_groups.list_groups(session, project_id, limit=limit, offset=query.offset or 0)
         members = await server_groups.members_of(session, [group.id for group in groups])
     return Answer({"server_groups": [ServerGroupView.of(group, members[group.id]) for group in groups]})
@@ -43,7 +43,7 @@ async def create(call: Call) -> Answer:
 
 @routes.on("GET", ONE, answer={"server_group": ServerGroupView})
 async def show(call: Call) -> Answer:
-    async with call.transaction() as session:
+    async with call.reading() as session:
         group = await server_groups.find_group(session, call.path["group_id"], call.caller)
         call.can(SERVER_GROUPS + "show", project_id=group.project_id)
         members = await server_groups.members_of(session, [group.id])

@@ -21,14 +21,14 @@ ONE = ALL + "/{port_id}"
 
 @routes.on("GET", ALL, answer={"interfaceAttachments": [Interface]})
 async def index(call: Call) -> Answer:
-    async with call.transaction() as session:
+    async with call.reading() as session:
         server = await found(call, session, ATTACH_INTERFACES + "list")
     return Answer({"interfaceAttachments": [Interface.of(port) for port in server.ports]})
 
 
 @routes.on("GET", ONE, answer={"interfaceAttachment": Interface})
 async def show(call: Call) -> Answer:
-    async with call.transaction() as session:
+    async with call.reading() as session:
         server = await found(call, session, ATTACH_INTERFACES + "show")
     for port in server.ports:
         if port.id == call.path["port_id"]:
@@ -63,13 +63,13 @@ async def detach(call: Call) -> Answer:
 @routes.on("GET", "/servers/{server_id}/forwarded-ports", answer={"forwarded_ports": [ForwardedPort]})
 async def list_forwarded_ports(call: Call) -> Answer:
     """Where a guest on a user network is reached; nothing for one on a bridge or that never ran."""
-    async with call.transaction() as session:
+    async with call.reading() as session:
         server = await found(call, session, ATTACH_INTERFACES + "list")
     return Answer({"forwarded_ports": [ForwardedPort.of(port) for port in server.ports if port.ssh_port]})
 
 
 @routes.on("GET", "/servers/{server_id}/os-security-groups", answer={"security_groups": [SecurityGroup]})
 async def list_security_groups(call: Call) -> Answer:
-    async with call.transaction() as session:
+    async with call.reading() as session:
         server = await found(call, session, SECURITY_GROUPS + "list")
     return Answer({"security_groups": [SecurityGroup.default(server.project_id)]})

@@ -60,7 +60,7 @@ _ALIASES = {
     "GET", "/servers", query=ListServers, answer={"servers": [views.ServerEntry], "servers_links": NEXT}
 )
 async def index(call: Call) -> Answer:
-    async with call.transaction() as session:
+    async with call.reading() as session:
         rows, links = await _page_of_servers(call, session, "servers", "index")
     return Answer({"servers": [views.entry(row, Sight(call.links)) for row in rows], **links})
 
@@ -72,7 +72,7 @@ async def index(call: Call) -> Answer:
     answer={"servers": [views.ServerListed], "servers_links": NEXT},
 )
 async def detail(call: Call) -> Answer:
-    async with call.transaction() as session:
+    async with call.reading() as session:
         rows, links = await _page_of_servers(call, session, "servers/detail", "detail")
         sight = await sight_of(call, session, {row.host for row in rows})
     return Answer({"servers": [views.detail(row, sight) for row in rows], **links})

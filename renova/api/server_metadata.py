@@ -20,7 +20,7 @@ METADATA, ITEM = {"metadata": dict[str, str]}, {"meta": dict[str, str]}
 
 @routes.on("GET", ALL, answer=METADATA)
 async def index(call: Call) -> Answer:
-    async with call.transaction() as session:
+    async with call.reading() as session:
         server = await found(call, session, SERVER_METADATA + "index")
     return Answer({"metadata": metadata.shown(server)})
 
@@ -28,7 +28,7 @@ async def index(call: Call) -> Answer:
 @routes.on("GET", ONE, answer=ITEM)
 async def show(call: Call) -> Answer:
     key = call.path["key"]
-    async with call.transaction() as session:
+    async with call.reading() as session:
         server = await found(call, session, SERVER_METADATA + "show")
     items = metadata.shown(server)
     if key not in items:

@@ -22,7 +22,7 @@ class SshHostKey(View):
 @routes.on("GET", "/servers/{server_id}/ssh-host-keys", answer={"ssh_host_keys": [SshHostKey]})
 async def index(call: Call) -> Answer:
     """Those of the system that is the server's now; none until its console has shown them."""
-    async with call.transaction() as session:
+    async with call.reading() as session:
         server = await found(call, session, SERVERS + "show")
         agent = await hosts.agent_of(session, server.host)
     secret = call.parts.conf.agent.secret

@@ -20,14 +20,14 @@ TAGS = {"tags": list[str]}
 
 @routes.on("GET", ALL, SINCE, answer=TAGS)
 async def index(call: Call) -> Answer:
-    async with call.transaction() as session:
+    async with call.reading() as session:
         server = await found(call, session, SERVER_TAGS + "index")
     return Answer({"tags": server.tags})
 
 
 @routes.on("GET", ONE, SINCE, status=204)
 async def show(call: Call) -> Answer:
-    async with call.transaction() as session:
+    async with call.reading() as session:
         server = await found(call, session, SERVER_TAGS + "show")
     if call.path["tag"] not in server.tags:
         raise TagNotFound(server.id, call.path["tag"])

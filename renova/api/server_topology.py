@@ -16,6 +16,6 @@ routes = Routes()
 )
 async def index(call: Call) -> Answer:
     """No server here has a NUMA topology of its own: this is what Nova says of such a server."""
-    async with call.transaction() as session:
+    async with call.reading() as session:
         await found(call, session, SERVER_TOPOLOGY + "index")
     return Answer({"nodes": [], "pagesize_kb": None})

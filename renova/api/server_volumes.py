@@ -30,14 +30,14 @@ class NotAttached(NotFound):
 
 @routes.on("GET", ALL, query=ListAttachments, answer={"volumeAttachments": list[dict[str, str]]})
 async def index(call: Call) -> Answer:
-    async with call.transaction() as session:
+    async with call.reading() as session:
         await found(call, session, VOLUME_ATTACHMENTS + "index")
     return Answer({"volumeAttachments": []})
 
 
 @routes.on("GET", ONE, status=NEVER)
 async def show(call: Call) -> Answer:
-    async with call.transaction() as session:
+    async with call.reading() as session:
         server = await found(call, session, VOLUME_ATTACHMENTS + "show")
     raise NotAttached(server.id, call.path["volume_id"])
 

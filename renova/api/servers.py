@@ -53,7 +53,7 @@ async def found(call: Call, session: AsyncSession, rule: str, *, deleted: bool =
 
 @routes.on("GET", "/servers/{server_id}", answer={"server": views.ServerDetail})
 async def show(call: Call) -> Answer:
-    async with call.transaction() as session:
+    async with call.reading() as session:
         server = await found(call, session, SERVERS + "show")
         return Answer({"server": views.shown(server, await sight_of_one(call, session, server))})
 
@@ -84,14 +84,14 @@ async def delete(call: Call) -> Answer:
 
 @routes.on("GET", "/servers/{server_id}/ips", answer={"addresses": dict[str, list[Address]]})
 async def list_addresses(call: Call) -> Answer:
-    async with call.transaction() as session:
+    async with call.reading() as session:
         server = await found(call, session, IPS + "index")
     return Answer({"addresses": addresses(server)})
 
 
 @routes.on("GET", "/servers/{server_id}/ips/{label}", answer=dict[str, list[Address]])
 async def show_addresses(call: Call) -> Answer:
-    async with call.transaction() as session:
+    async with call.reading() as session:
         server = await found(call, session, IPS + "show")
     shown: dict[str, Any] = addresses(server)
     label = call.path["label"]

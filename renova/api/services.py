@@ -15,7 +15,7 @@ ZONES = {"availabilityZoneInfo": [ZoneView]}
 async def index(call: Call) -> Answer:
     query = call.query(ListServices)
     call.can(SERVICES + "list")
-    async with call.transaction() as session:
+    async with call.reading() as session:
         services = await list_services(session, host=query.host or None, name=query.binary or None)
     return Answer({"services": [ServiceView.of(service) for service in services]})
 
@@ -33,6 +33,6 @@ async def list_zones_in_detail(call: Call) -> Answer:
 
 
 async def _zones(call: Call, *, detailed: bool) -> Answer:
-    async with call.transaction() as session:
+    async with call.reading() as session:
         services = await list_services(session)
     return Answer({"availabilityZoneInfo": zones(services, detailed=detailed)})

@@ -42,6 +42,13 @@ def make_sessions(engine: AsyncEngine) -> Sessions:
     return async_sessionmaker(engine, expire_on_commit=False)
 
 
+def make_reading(engine: AsyncEngine) -> Sessions:
+    """Sessions for what only reads. Each statement sees what is committed when it begins, as in a transaction
+    of PostgreSQL's usual kind, without the two round trips of BEGIN and COMMIT.
+    """
+    return make_sessions(engine.execution_options(isolation_level="AUTOCOMMIT"))
+
+
 async def driver_connection(session: AsyncSession) -> psycopg.AsyncConnection:
     """The psycopg connection under a session, in the session's own transaction."""
     raw = await (await session.connection()).get_raw_connection()

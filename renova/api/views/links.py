@@ -20,8 +20,8 @@ def base_url(request: Request, public_endpoint: str | None) -> str:
     def forwarded(name: str) -> str:
         return request.headers.get(f"x-forwarded-{name}", "").split(",")[0].strip()
 
-    scheme = forwarded("proto") or request.url.scheme
-    host = forwarded("host") or request.url.netloc
+    scheme = forwarded("proto") or request.scope["scheme"]
+    host = forwarded("host") or request.headers.get("host") or request.url.netloc
     prefix = forwarded("prefix").strip("/")
     return f"{scheme}://{host}/{prefix}".rstrip("/")
 
