@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 from oslo_config import cfg
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -285,4 +285,5 @@ def _response(answer: Answer, route: Route, version: Version) -> Response:
         (status,) = route.statuses_at(version)
     if answer.body is None:
         return Response(status_code=status, headers=answer.headers)
-    return JSONResponse(rendered(answer.body, version), status, answer.headers)
+    content = to_json(rendered(answer.body, version))
+    return Response(content, status, answer.headers, media_type="application/json")

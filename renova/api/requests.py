@@ -1,6 +1,6 @@
 """What a handler is given, what it answers, and which handler serves what. README.md shows one."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
@@ -162,6 +162,8 @@ class Routes:
     def __init__(self) -> None:
         self.by_path: dict[str, dict[str, Route]] = {}
         self.actions: dict[str, dict[str, Route]] = {}
+        # The paths of both by their number of parts, as soon as one is looked for.
+        self._by_length: dict[int, list[tuple[str, list[str]]]] | None = None
 
     def on(
         self,
@@ -213,9 +215,11 @@ class Routes:
     def find(self, method: str, path: str) -> tuple["Found", dict[str, str]]:
         """What serves a request, and its path's parts. Raises NotFound (404) or MethodNotAllowed (405)."""
         parts = path.split("/")
+        if self._by_length is None:
+            self._by_length = _by_length(self.by_path.keys() | self.actions.keys())
         matches = []
-        for template in self.by_path.keys() | self.actions.keys():
-            values = _match(template.split("/"), parts)
+        for template, expected in self._by_length.get(len(parts), ()):
+            values = _match(expected, parts)
             if values is not None:
                 matches.append((len(values), template, values))
         if not matches:
@@ -252,9 +256,17 @@ class Found:
         return route
 
 
+def _by_length(templates: Iterable[str]) -> dict[int, list[tuple[str, list[str]]]]:
+    """Each template and its parts, by the number of these."""
+    found: dict[int, list[tuple[str, list[str]]]] = {}
+    for template in templates:
+        parts = template.split("/")
+        found.setdefault(len(parts), []).append((template, parts))
+    return found
+
+
 def _match(template: list[str], parts: list[str]) -> dict[str, str] | None:
-    if len(template) != len(parts):
-        return None
+    """The values of a template's braces in a path of as many parts, or None where they differ."""
     values = {}
     for expected, part in zip(template, parts, strict=True):
         if expected.startswith("{"):
