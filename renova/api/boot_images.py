@@ -1,5 +1,9 @@
 """The image of a request that boots one: readable by the caller, and fit for the server."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from renova.api.requests import Call
 from renova.clients.glance import Image
 from renova.compute import image_checks
@@ -17,6 +21,20 @@ async def seen_image(call: Call, image_id: str, *, if_missing: str) -> Image:
         return await call.parts.glance.peek(image)
     except ImageNotFound as error:
         raise Invalid(if_missing) from error
+
+
+@asynccontextmanager
+async def seen_meanwhile(call: Call, image_id: str, *, if_missing: str) -> AsyncIterator[asyncio.Task[Image]]:
+    """`seen_image` under way while the block looks at other things; who has no use for it need not wait.
+
+    Glance takes longer than PostgreSQL for everything that a rebuild asks of it.
+    """
+    task = asyncio.create_task(seen_image(call, image_id, if_missing=if_missing))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def usable_image(

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from renova.api import passwords
-from renova.api.boot_images import seen_image
+from renova.api.boot_images import seen_meanwhile
 from renova.api.forms import Changed
 from renova.api.policies import SERVERS
 from renova.api.requests import Answer, Call, Routes
@@ -58,8 +58,9 @@ async def rebuild(call: Call) -> Answer:
     assert considered.image is not None
     password = passwords.generate() if asked.admin_pass is None else asked.admin_pass
     wanted = Rebuild(image=considered.image, **vars(considered.wishes) | {"admin_pass": password})
+    server = considered.server
     async with call.transaction() as session:
-        server = await found(call, session, SERVERS + "rebuild")
+        session.add(server)
         if considered.charging_mode is not None:
             server.charging_mode = considered.charging_mode
         on_failure = call.parts.conf.rebuild.on_failure
@@ -85,7 +86,7 @@ async def plan(call: Call) -> Answer:
             reasons.append(reason)
 
     considered = await _consider(call, asked, note)
-    async with call.transaction() as session:
+    async with call.reading() as session:
         planned = await plan_rebuild(
             session, call.parts.conf, considered.server, considered.wishes, considered.image
         )
@@ -97,29 +98,31 @@ async def _consider(call: Call, asked: Asked, weigh: Weigh) -> Considered:
     it may stop there, or be noted. Raises ServerNotFound, Unavailable.
     """
     own = charging_mode = key = image = None
-    async with call.transaction() as session:
-        server = await found(call, session, SERVERS + "show")
+    async with seen_meanwhile(call, asked.image_ref, if_missing="Cannot find image for rebuild") as seen:
+        async with call.reading() as session:
+            server = await found(call, session, SERVERS + "show")
+            with weigh():
+                call.can(SERVERS + "rebuild", project_id=server.project_id, user_id=server.user_id)
+            if asked.sent("trusted_image_certificates"):
+                with weigh():
+                    call.can(SERVERS + "rebuild:trusted_certs", project_id=server.project_id)
+            for reason in reasons_against(call.caller, server, call.parts.conf.compute.profile):
+                with weigh():
+                    raise reason
+            if asked.key_name is not None:
+                with weigh():
+                    key = await key_of(call, session, asked.key_name)
+            agent = await hosts.agent_of(session, server.host)
+            if asked.metadata is not None or asked.personality:
+                rules = await metadata.Rules.of(session, call.parts.conf, server.project_id)
+                if asked.metadata is not None:
+                    with weigh():
+                        own, charging_mode = metadata.new_set(rules, call.caller, asked.metadata)
+                with weigh():
+                    check_files(rules.limits, asked.personality or [])
+        # The connection of the pool does not wait for Glance, which may take its time.
         with weigh():
-            call.can(SERVERS + "rebuild", project_id=server.project_id, user_id=server.user_id)
-        if asked.sent("trusted_image_certificates"):
-            with weigh():
-                call.can(SERVERS + "rebuild:trusted_certs", project_id=server.project_id)
-        for reason in reasons_against(call.caller, server, call.parts.conf.compute.profile):
-            with weigh():
-                raise reason
-        if asked.key_name is not None:
-            with weigh():
-                key = await key_of(call, session, asked.key_name)
-        agent = await hosts.agent_of(session, server.host)
-        rules = await metadata.Rules.of(session, call.parts.conf, server.project_id)
-    if asked.metadata is not None:
-        with weigh():
-            own, charging_mode = metadata.new_set(rules, call.caller, asked.metadata)
-    with weigh():
-        check_files(rules.limits, asked.personality or [])
-    # Between two transactions: Glance may take its time, and a connection of the pool is not to wait for it.
-    with weigh():
-        image = await seen_image(call, asked.image_ref, if_missing="Cannot find image for rebuild")
+            image = await seen
     if image is not None:
         ram, disk = server.flavor["ram"], server.flavor["disk"]
         for unusable in image_checks.reasons_against(

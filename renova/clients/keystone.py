@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from renova.errors import Unavailable
 
 LOG = logging.getLogger(__name__)
 _TIMEOUT = 30  # Seconds until Keystone has to answer.
+# Seconds for which an address of the catalogue is not looked up again: that takes a thread.
+_REMEMBERED = 60.0
 
 
 class Identity:
@@ -32,6 +35,7 @@ class Identity:
         )
         # keystoneauth1 would let every waiting caller hold a thread of the pool; here they wait without one.
         self._lock = asyncio.Lock()
+        self._endpoints: dict[str, tuple[str, float]] = {}
 
     def tls(self) -> ssl.SSLContext | bool:
         """How to check the certificates of the cloud's services; what httpx calls `verify`."""
@@ -49,13 +53,18 @@ class Identity:
 
     async def endpoint(self, service_type: str) -> str:
         """Where the catalogue says that a service is, without a slash at the end."""
+        known, until = self._endpoints.get(service_type, ("", 0.0))
+        if time.monotonic() < until:
+            return known
         url = await self._ask(
             self._session.get_endpoint,
             service_type=service_type,
             interface=[self._options.interface, "public"],
             region_name=self._options.region_name,
         )
-        return url.rstrip("/")
+        url = url.rstrip("/")
+        self._endpoints[service_type] = (url, time.monotonic() + _REMEMBERED)
+        return url
 
     async def _ask(self, question: Callable[..., str | None], **details: Any) -> str:
         try:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from functools import partial
 from typing import Any
 
-from sqlalchemy import func, inspect, or_, true, update
+from sqlalchemy import Row, bindparam, func, inspect, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -18,11 +18,21 @@ from renova.db.tables import Server
 from renova.errors import RenovaError, ServerBusy, ServerLocked, ServerNotFound
 
 COLUMNS = tuple(attribute.key for attribute in inspect(Server).column_attrs)
+_VALUES = tuple(getattr(Server, column) for column in COLUMNS)
+# Made once, which costs as much time as to run it.
+_ROW = select(*_VALUES).where(Server.id == bindparam("id"))
+_LOCKED_ROW = _ROW.with_for_update()
 
 
 async def lock(session: AsyncSession, server: Server) -> None:
     """Wait for whoever is changing the row, and read it again."""
-    await session.refresh(server, COLUMNS, with_for_update=True)
+    _take(server, (await session.execute(_LOCKED_ROW, {"id": server.id})).one())
+
+
+def _take(server: Server, row: Row[Any]) -> None:
+    """What PostgreSQL says that the row holds: the ORM is not to guess it."""
+    for column, value in zip(COLUMNS, row, strict=True):
+        set_committed_value(server, column, value)
 
 
 async def begin(
@@ -49,18 +59,16 @@ async def begin(
             Server.launched_at.is_not(None) if transition.must_have_run else true(),
         )
         .values(task_state=transition.task_state, fault=None, updated_at=func.now(), **values)
-        .returning(*(getattr(Server, column) for column in COLUMNS))
+        .returning(*_VALUES)
     )
-    # The ORM must not guess what the row holds now: PostgreSQL says it.
     rows = await session.execute(statement.execution_options(synchronize_session=False))
     begun = rows.one_or_none()
     if begun is None:
-        await session.refresh(server, COLUMNS)
+        _take(server, (await session.execute(_ROW, {"id": server.id})).one())
         check(caller, server, transition)
         # What stood against it is gone again: a client that asks once more will have it.
         raise ServerBusy(server.id, transition.nova_name, "task_state", None)
-    for column, value in zip(COLUMNS, begun, strict=True):
-        set_committed_value(server, column, value)
+    _take(server, begun)
 
 
 def check(caller: Caller, server: Server, transition: Transition) -> None:

@@ -10,9 +10,9 @@ from sqlalchemy.engine import Engine
 
 from tests.functional.api_without_agent import Api, api_without_agent
 
-# Three to find the server, its host and the quota, one to find it again; then the lock, the new values, the
-# two generations and the action. The job is one more, straight through the driver.
-REBUILD = 9
+# Two to find the server and its host's agent; then the lock, the new values, the two generations and the
+# action. The job is one more, straight through the driver.
+REBUILD = 7
 MANY = 50
 
 
