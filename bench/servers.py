@@ -143,6 +143,6 @@ class Servers:
         """Nothing is under way any more: what tidies up after a rebuild has ended too."""
         with database(self.cloud) as rows:
             wait_until(
-                lambda: not rows.execute("SELECT FROM actions WHERE finished_at IS NULL").fetchone(),
+                lambda: not rows.execute("SELECT 1 FROM actions WHERE finished_at IS NULL").fetchone(),
                 "every action has ended",
             )

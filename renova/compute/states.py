@@ -3,7 +3,7 @@
 Source of the status table: Nova's API guide, "Server statuses"; the seed page names eleven of the values.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 
 
@@ -102,7 +102,7 @@ class Transition:
     """
 
     nova_name: str
-    paths: Paths
+    paths: Paths = field(hash=False)
     task_state: TaskState
     interrupts: frozenset[TaskState] = frozenset()
     must_have_run: bool = True

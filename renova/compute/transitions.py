@@ -5,12 +5,13 @@ believed later.
 """
 
 from collections.abc import Collection
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import Row, bindparam, func, inspect, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from renova.compute.caller import Caller
 from renova.compute.states import TaskState, Transition
@@ -48,27 +49,33 @@ async def begin(
 
     Raises ServerNotFound (deleted meanwhile), ServerLocked, ServerBusy (wrong state, or a task is under way).
     """
-    statement = (
-        update(Server)
-        .where(
-            Server.id == server.id,
-            Server.deleted_at.is_(None),
-            Server.vm_state.in_(transition.sources),
-            or_(Server.task_state.is_(None), Server.task_state.in_(transition.interrupts)),
-            true() if caller.is_admin or not transition.heeds_lock else Server.locked_by.is_(None),
-            Server.launched_at.is_not(None) if transition.must_have_run else true(),
-        )
-        .values(task_state=transition.task_state, fault=None, updated_at=func.now(), **values)
-        .returning(*_VALUES)
-    )
-    rows = await session.execute(statement.execution_options(synchronize_session=False))
-    begun = rows.one_or_none()
+    statement = _claim(transition, over_lock=caller.is_admin or not transition.heeds_lock).values(values)
+    begun = (await session.execute(statement, {"server": server.id})).one_or_none()
     if begun is None:
         _take(server, (await session.execute(_ROW, {"id": server.id})).one())
         check(caller, server, transition)
         # What stood against it is gone again: a client that asks once more will have it.
         raise ServerBusy(server.id, transition.nova_name, "task_state", None)
     _take(server, begun)
+
+
+@cache
+def _claim(transition: Transition, *, over_lock: bool) -> ReturningUpdate[Any]:
+    """The compare-and-set of a transition."""
+    statement = (
+        update(Server)
+        .where(
+            Server.id == bindparam("server"),
+            Server.deleted_at.is_(None),
+            Server.vm_state.in_(transition.sources),
+            or_(Server.task_state.is_(None), Server.task_state.in_(transition.interrupts)),
+            true() if over_lock else Server.locked_by.is_(None),
+            Server.launched_at.is_not(None) if transition.must_have_run else true(),
+        )
+        .values(task_state=transition.task_state, fault=None, updated_at=func.now())
+        .returning(*_VALUES)
+    )
+    return statement.execution_options(synchronize_session=False)
 
 
 def check(caller: Caller, server: Server, transition: Transition) -> None:
