@@ -18,6 +18,7 @@ from renova.db.tables import Server
 from renova.errors import RenovaError, ServerBusy, ServerLocked, ServerNotFound
 
 COLUMNS = tuple(attribute.key for attribute in inspect(Server).column_attrs)
+_servers = Server.__table__
 
 
 async def lock(session: AsyncSession, server: Server) -> None:
@@ -91,10 +92,11 @@ async def end(session: AsyncSession, server_id: str, tasks: Collection[TaskState
 
     False when something else (a delete) has taken the server over; then nothing is changed.
     """
+    # On the table alone: the ORM would look for objects of the session that the statement has changed.
     statement = (
-        update(Server)
-        .where(Server.id == server_id, Server.task_state.in_(tasks))
+        update(_servers)
+        .where(_servers.c.id == server_id, _servers.c.task_state.in_(tasks))
         .values({"task_state": None, "updated_at": func.now(), **values})
-        .returning(Server.id)
+        .returning(_servers.c.id)
     )
-    return await session.scalar(statement.execution_options(synchronize_session=False)) is not None
+    return await session.scalar(statement) is not None
