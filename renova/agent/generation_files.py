@@ -28,6 +28,12 @@ SHOW_INTERVAL = 0.2
 
 async def ensure_base(work: Work, generation: Generation) -> CachedBase:
     """The generation's base image, from the cache or fetched into it."""
+    image = (generation.image_id, generation.digest, generation.disk_format, generation.size)
+    base = work.tools.images.at_hand(*image)
+    return base or await _fetch_base(work, generation)
+
+
+async def _fetch_base(work: Work, generation: Generation) -> CachedBase:
     percent = fetched = 0
 
     def progress(done: int, total: int) -> None:

@@ -27,18 +27,22 @@ def make_engine(url: str, pool_size: int = 5) -> AsyncEngine:
 
 
 def _refuse_dead(connection: Any, *_: object) -> None:
-    """Called by the pool with a connection that is about to be used; one that raises is replaced.
+    """Called by the pool with a connection that is about to be used; one that raises is replaced."""
+    if is_dead(connection.driver_connection):
+        raise DisconnectionError
+
+
+def is_dead(connection: psycopg.AsyncConnection) -> bool:
+    """Whether an idle connection can't be used any more.
 
     PostgreSQL says nothing to an idle client but that it goes away: what can be read is its farewell, or the
     end. To ask it (`pool_pre_ping`) is a round trip more for every transaction.
     """
-    driver: psycopg.AsyncConnection = connection.driver_connection
-    if driver.closed:
-        raise DisconnectionError
+    if connection.closed:
+        return True
     poll = select.poll()
-    poll.register(driver.fileno(), select.POLLIN)
-    if poll.poll(0):
-        raise DisconnectionError
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def make_sessions(engine: AsyncEngine) -> Sessions:
