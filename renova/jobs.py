@@ -7,11 +7,13 @@ loses nothing, since an agent sweeps for open actions of its host at its start a
 from typing import Any
 
 import procrastinate
+import psycopg
 from psycopg.conninfo import make_conninfo
+from psycopg_pool import AsyncConnectionPool
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from renova.db.session import driver_connection
+from renova.db.session import driver_connection, is_dead
 
 RUN_ACTION = "run_action"
 
@@ -21,8 +23,27 @@ def make_app(database_url: str) -> procrastinate.App:
     url = make_url(database_url)
     # Not the URL itself: libpq and SQLAlchemy differ in how they quote a password.
     parts: dict[str, Any] = url.translate_connect_args(username="user", database="dbname") | dict(url.query)
-    connector = procrastinate.PsycopgConnector(conninfo=make_conninfo(**parts), min_size=1, max_size=4)
+    connector = procrastinate.PsycopgConnector(
+        conninfo=make_conninfo(**parts),
+        min_size=1,
+        max_size=4,
+        # Each of its calls is one statement.
+        kwargs={"autocommit": True},
+        pool_factory=_make_pool,
+    )
     return procrastinate.App(connector=connector)
+
+
+def _make_pool(**options: Any) -> AsyncConnectionPool:
+    """Procrastinate's pool, but for the round trip with which it asks before each call whether the connection
+    lives.
+    """
+    return AsyncConnectionPool(**{**options, "check": _check})
+
+
+async def _check(connection: psycopg.AsyncConnection) -> None:
+    if is_dead(connection):
+        raise psycopg.OperationalError("the connection is gone")
 
 
 def queue_of(host: str) -> str:

@@ -14,10 +14,10 @@ async def set_admin_pass(work: Work, number: int) -> None:
 
     A password that could not be set is no reason to take a rebuild back: the action's message tells it.
     """
-    password = await work.admin_pass(number)
+    generation = await work.generation(number)
+    password, properties = generation.admin_pass, generation.image_properties
     if password is None:
         return
-    properties = (await work.generation(number)).image_properties
     user = user_of(properties)
     obstacle = await _set(work, properties, user, password)
     if obstacle is None:

@@ -11,14 +11,14 @@ import traceback
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Executable, func, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.agent.work import Interrupted, Work
-from renova.compute import actions
+from renova.compute import action_log
+from renova.compute.action_log import NOTHING, Ended
 from renova.compute.states import TaskState
-from renova.db.tables import Action, Server
+from renova.db.tables import Action
 
 log = logging.getLogger(__name__)
 Deed = Callable[[Work], Awaitable[None]]
@@ -63,18 +63,6 @@ class Operation:
     heavy: bool = False
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A step that has come to its end; that is written together with what follows it. `error` is what went
-    wrong, in words for the server's owner.
-    """
-
-    name: str
-    error: str | None
-    trace: str | None
-    remark: str | None
-
-
 async def carry_out(work: Work, operation: Operation) -> None:
     """Bring an action to its end. Raises only what is not the action's fault (the database is away): then it
     stays open.
@@ -96,29 +84,28 @@ async def carry_out(work: Work, operation: Operation) -> None:
 
 
 async def _finish(work: Work, message: str | None) -> None:
-    async with work.tools.sessions.begin() as session:
-        await actions.finish_action(session, work.action, message)
+    async with work.tools.single() as session:
+        await action_log.finish_action(session, work.action, message)
 
 
 async def _forward(work: Work, operation: Operation) -> None:
-    ended = None
+    ended = NOTHING
     for step in operation.steps:
         await _begin(work, operation, step.name, ended)
         ended = await _do(work, step.name, step.do)
         if ended.error is not None:
-            async with work.tools.sessions.begin() as session:
-                await _write(session, work, ended)
-                message = f"Error: {step.name}: {ended.error}"
-                await actions.mark_failed(session, work.action, step.name, message)
+            message = f"Error: {step.name}: {ended.error}"
+            async with work.tools.single() as session:
+                await action_log.mark_failed(session, work.action, ended, message)
             return
     await _settle(work, operation.commit, operation.tasks, ended, work.message)
 
 
 async def _backward(work: Work, operation: Operation) -> None:
     """Undo every step that has ever begun: after a kill, more may have been done than what failed now."""
-    async with work.tools.sessions() as session:
-        begun = await actions.events_of(session, work.action)
-    end, ended = operation.fail, None
+    async with work.tools.single() as session:
+        begun = await action_log.begun_steps(session, work.action)
+    end, ended = operation.fail, NOTHING
     message = work.action.message or "Error"
     for step in reversed(operation.steps):
         if step.undo is None or step.name not in begun:
@@ -137,20 +124,10 @@ async def _backward(work: Work, operation: Operation) -> None:
     await _settle(work, write_end, operation.tasks, ended, message)
 
 
-async def _begin(work: Work, operation: Operation, name: str, ended: Ended | None) -> None:
-    """One transaction between two steps: how the one before ended, and that this one begins. Raises
-    Interrupted.
-    """
-    ours = (Server.id == work.action.server_id, Server.task_state.in_(operation.tasks))
-    look: Executable = select(Server.id).where(*ours)
-    if work.percent:
-        percent = func.greatest(Server.progress, work.percent)
-        look = update(Server).where(*ours).values(progress=percent).returning(Server.id)
-    async with work.tools.sessions.begin() as session:
-        await _write(session, work, ended)
-        goes_on = await session.scalar(look) is not None
-        if goes_on:
-            await actions.start_event(session, work.action, name)
+async def _begin(work: Work, operation: Operation, name: str, ended: Ended) -> None:
+    """Between two steps. Raises Interrupted."""
+    async with work.tools.single() as session:
+        goes_on = await action_log.next_step(session, work.action, operation.tasks, ended, name, work.percent)
     if not goes_on:
         raise Interrupted
 
@@ -169,23 +146,16 @@ async def _do(work: Work, name: str, deed: Deed) -> Ended:
     return Ended(name, error, trace, work.remark)
 
 
-async def _settle(work: Work, end: End, tasks: Tasks, ended: Ended | None, message: str | None) -> None:
+async def _settle(work: Work, end: End, tasks: Tasks, ended: Ended, message: str | None) -> None:
     """The last transaction of the steps: the server's row says how it ended. Raises Interrupted."""
     async with work.tools.sessions() as session:
-        await _write(session, work, ended)
         settled = await end(session, work.action, tasks)
         if settled:
-            await actions.mark_settled(session, work.action, message)
+            await action_log.end_step(session, work.action, ended)
+            await action_log.mark_settled(session, work.action, message)
             await session.commit()
     if not settled:
         # Nothing of it stays. The last step has ended all the same.
-        async with work.tools.sessions.begin() as session:
-            await _write(session, work, ended)
+        async with work.tools.single() as session:
+            await action_log.end_step(session, work.action, ended)
         raise Interrupted
-
-
-async def _write(session: AsyncSession, work: Work, ended: Ended | None) -> None:
-    if ended is not None:
-        await actions.finish_event(
-            session, work.action, ended.name, error=ended.error, traceback=ended.trace, remark=ended.remark
-        )

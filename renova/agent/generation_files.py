@@ -6,11 +6,8 @@ Each function makes something so, and looks at the world first.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-
-from sqlalchemy import update
 
 from renova.agent import config_drive, data_disks, disks
 from renova.agent.data_disks import DataDisks, MakeEphemeral, block_devices
@@ -19,6 +16,7 @@ from renova.agent.images import CachedBase
 from renova.agent.networks.documents import network_data
 from renova.agent.networks.face import Networks
 from renova.agent.work import FETCHED, PREPARED, StepFailed, Work
+from renova.compute import generations
 from renova.db.tables import Generation, Server
 
 GIB = 1024**3
@@ -30,6 +28,12 @@ SHOW_INTERVAL = 0.2
 
 async def ensure_base(work: Work, generation: Generation) -> CachedBase:
     """The generation's base image, from the cache or fetched into it."""
+    image = (generation.image_id, generation.digest, generation.disk_format, generation.size)
+    base = work.tools.images.at_hand(*image)
+    return base or await _fetch_base(work, generation)
+
+
+async def _fetch_base(work: Work, generation: Generation) -> CachedBase:
     percent = fetched = 0
 
     def progress(done: int, total: int) -> None:
@@ -102,14 +106,10 @@ async def ensure_disks(
     await room(disks.EMPTY_SIZE + copied, partial(make_root, root, base, size))
     await room(data_disks.empty_size(flavor) + copied, partial(data.make, make_ephemeral))
     content = drive_of(server, generation, work.tools.networks)
-    content = replace(content, admin_pass=await work.admin_pass(number))
+    content = replace(content, admin_pass=generation.admin_pass)
     await room(config_drive.MAX_SIZE, partial(in_thread, config_drive.build, drive, content))
-    async with work.tools.sessions.begin() as session:
-        await session.execute(
-            update(Generation)
-            .where(Generation.server_id == server.id, Generation.number == number)
-            .values(prepared_at=datetime.now(UTC), virtual_size=size)
-        )
+    async with work.tools.single() as session:
+        await generations.mark_prepared(session, generation, size)
     work.reached(PREPARED)
 
 

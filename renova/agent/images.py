@@ -7,10 +7,11 @@ and inspected before. Its row in `cached_images` is written after it, and made a
 import asyncio
 import hashlib
 import logging
+import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 from weakref import WeakValueDictionary
@@ -30,9 +31,6 @@ log = logging.getLogger(__name__)
 NOTE_AGAIN = 60.0
 Progress = Callable[[int, int], None]
 """Called in the event loop with the bytes that are here and the bytes of the whole image."""
-
-
-_Facts = dict[str, str | int]
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,17 @@ class _Wanted:
 
 
 @dataclass(frozen=True)
+class _Seen:
+    """A base that was looked into: as long as `file` is what `_file` says of it, nobody has to do that again.
+    Its row was written at `noted`, on time.monotonic's clock.
+    """
+
+    base: CachedBase
+    file: tuple[int, ...]
+    noted: float
+
+
+@dataclass(frozen=True)
 class _Fetch:
     """One attempt, and all who wait for it."""
 
@@ -72,8 +81,7 @@ class ImageCache:
         self._glance = glance
         self._fetches: dict[_Wanted, _Fetch] = {}
         self._writers: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        # When the row of a digest was written, and what it says.
-        self._noted: dict[str, tuple[float, _Facts]] = {}
+        self._seen: dict[_Wanted, _Seen] = {}
 
     async def clean(self) -> None:
         """Remove what a killed agent left half-fetched, rows whose file is gone, and files that no row tells
@@ -119,6 +127,15 @@ class ImageCache:
                 fetch.task.cancel()
                 await asyncio.gather(fetch.task, return_exceptions=True)
 
+    def at_hand(self, image_id: str, digest: str, disk_format: str, size: int) -> CachedBase | None:
+        """What `ensure` would return, where that is known without any work: most times it is."""
+        seen = self._seen.get(_Wanted(image_id, digest, disk_format, size))
+        writer = self._writers.get(digest)
+        # Who holds the lock may be about to evict it.
+        if seen is None or seen.noted + NOTE_AGAIN < time.monotonic() or (writer and writer.locked()):
+            return None
+        return seen.base if _file(seen.base.path) == seen.file else None
+
     async def missing(self, digest: str, disk_format: str, size: int) -> int:
         """How many bytes of an image would have to be fetched."""
         path = self._directory / plain(_name_of(digest, disk_format))
@@ -149,7 +166,7 @@ class ImageCache:
             if row is None or unpinned is None:
                 return False
             path = self._directory / plain(_name_of(digest, row.disk_format))
-            self._noted.pop(digest, None)
+            self._seen = {wanted: seen for wanted, seen in self._seen.items() if wanted.digest != digest}
             await in_thread(path.unlink, missing_ok=True)
             await session.delete(row)
         log.info("%s is evicted", path.name)
@@ -162,9 +179,15 @@ class ImageCache:
         async with self._writers.setdefault(wanted.digest, asyncio.Lock()):
             if not await in_thread(_is_whole, path, wanted.size):
                 await self._fetch(wanted, path, listeners)
-            virtual_size = await in_thread(_inspect, path, wanted)
-            await self._remember(wanted, virtual_size)
-        return CachedBase(path, wanted.disk_format, virtual_size)
+            file, seen = _file(path), self._seen.get(wanted)
+            if seen is None or seen.file != file:
+                virtual_size = await in_thread(_inspect, path, wanted)
+                seen = _Seen(CachedBase(path, wanted.disk_format, virtual_size), file, -math.inf)
+            if seen.noted + NOTE_AGAIN < time.monotonic():
+                await self._remember(wanted, seen.base)
+                seen = replace(seen, noted=time.monotonic())
+            self._seen[wanted] = seen
+        return seen.base
 
     async def _fetch(self, wanted: _Wanted, path: Path, listeners: list[Progress]) -> None:
         algorithm, _, digest = wanted.digest.partition(":")
@@ -187,15 +210,12 @@ class ImageCache:
             await in_thread(_inspect, part, wanted)
             await in_thread(settle, part, path, mode=0o444)
 
-    async def _remember(self, wanted: _Wanted, virtual_size: int) -> None:
-        facts: _Facts = {
+    async def _remember(self, wanted: _Wanted, base: CachedBase) -> None:
+        facts = {
             "disk_format": wanted.disk_format,
             "size": wanted.size,
-            "virtual_size": virtual_size,
+            "virtual_size": base.virtual_size,
         }
-        noted_at, noted = self._noted.get(wanted.digest, (0.0, None))
-        if noted == facts and time.monotonic() < noted_at + NOTE_AGAIN:
-            return
         async with self._sessions.begin() as session:
             await session.execute(
                 insert(CachedImage)
@@ -204,7 +224,6 @@ class ImageCache:
                     index_elements=["host", "digest"], set_={**facts, "used_at": func.now()}
                 )
             )
-        self._noted[wanted.digest] = (time.monotonic(), facts)
 
 
 def _pins(host: str) -> Select[str, str]:
@@ -235,6 +254,15 @@ def _clean(directory: Path) -> set[str]:
 
 def _is_whole(path: Path, size: int) -> bool:
     return path.exists() and path.stat().st_size == size
+
+
+def _file(path: Path) -> tuple[int, ...]:
+    """What tells the file from any that was there before it, or is written to."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _append(file: BinaryIO, content: "hashlib._Hash", chunk: bytes) -> None:

@@ -51,7 +51,7 @@ async def _ephemeral(work: Work) -> Path | None:
 
 
 async def swap(work: Work) -> None:
-    async with work.tools.sessions.begin() as session:
+    async with work.tools.single() as session:
         if not await resize.swap(session, work.action, RESIZING | REVERTING):
             raise Interrupted
     work.reached(SWAPPED)
@@ -62,7 +62,7 @@ async def tidy_resize(work: Work) -> None:
     server's.
     """
     new = work.action.detail["to"]
-    if work.action.failed_step and new != await steps.current_generation(work):
+    if work.action.failed_step and new != await work.current_generation():
         await steps.drop(work, [new])
 
 

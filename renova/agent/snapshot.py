@@ -5,7 +5,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from renova.agent import disks, generation_files, steps
+from renova.agent import disks, generation_files
 from renova.agent.files import PART, in_thread, part_of, settle
 from renova.agent.work import Interrupted, StepFailed, Work
 from renova.clients.glance import Image
@@ -25,7 +25,7 @@ async def copy_disk(work: Work) -> None:
     path = _path(work)
     if path.exists():
         return
-    generation = await work.generation(await steps.current_generation(work))
+    generation = await work.generation(await work.current_generation())
     root = disks.root_path(generation_files.server_directory(work), generation.number)
     size = await in_thread(disks.bytes_of, root)
     if generation.disk_format == "qcow2":
@@ -50,7 +50,7 @@ async def _copy(work: Work, generation: Generation, root: Path, path: Path) -> N
 
 async def upload(work: Work) -> None:
     """The image has its data, and exactly as much as the copy."""
-    async with work.tools.sessions.begin() as session:
+    async with work.tools.single() as session:
         if not await snapshots.note_upload(session, work.action, TASKS):
             raise Interrupted
     path, glance = _path(work), work.tools.glance

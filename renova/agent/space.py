@@ -60,6 +60,8 @@ class Space:
 
     async def reclaim(self, wanted: int) -> bool:
         """Free until `wanted` bytes are available; whether they are."""
+        if await self.available() >= wanted:
+            return True
         async with self._reclaiming:
             for reclaimer in self._reclaimers:
                 while await self.available() < wanted and await reclaimer():

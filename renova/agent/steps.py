@@ -129,8 +129,9 @@ async def check_kept_disks(work: Work) -> None:
     size = server.flavor["disk"] * GIB
     if size > (generation.virtual_size or 0) and _changes_system(work):
         await work.tools.space.with_room(disks.EMPTY_SIZE, partial(disks.grow, root, base, size))
-        async with work.tools.sessions.begin() as session:
+        async with work.tools.single() as session:
             await write(session, server.id, number, {"virtual_size": size})
+        generation.virtual_size = size
         work.note(f"the disk was grown to {size} bytes")
     work.reached(PREPARED)
 
@@ -182,14 +183,14 @@ async def _start(work: Work, end: str) -> None:
 
 
 async def swap(work: Work) -> None:
-    async with work.tools.sessions.begin() as session:
+    async with work.tools.single() as session:
         if not await rebuild.swap(session, work.action):
             raise Interrupted
     work.reached(SWAPPED)
 
 
 async def unswap(work: Work) -> None:
-    async with work.tools.sessions.begin() as session:
+    async with work.tools.single() as session:
         await rebuild.unswap(session, work.action)
 
 
@@ -217,9 +218,9 @@ async def tidy_generations(work: Work) -> None:
     the new one is still the server's, it is as after a success.
     """
     old, new = work.action.detail["from"], work.action.detail["to"]
-    async with work.tools.sessions() as session:
+    async with work.tools.single() as session:
         numbers = [row.number for row in await all_of(session, work.action.server_id)]
-    if work.action.failed_step and await current_generation(work) != new:
+    if work.action.failed_step and await work.current_generation() != new:
         useless = [n for n in numbers if n == new]
     else:
         useless = [n for n in numbers if n not in {old, new}]
@@ -234,18 +235,14 @@ async def drop(work: Work, numbers: list[int]) -> None:
 # --- the other operations
 
 
-async def current_generation(work: Work) -> int:
-    return (await work.server()).generation
-
-
 async def make_disks(work: Work) -> None:
-    number = await current_generation(work)
+    number = await work.current_generation()
     await ensure_room(work, await work.generation(number))
     await ensure_disks(work, number)
 
 
 async def start(work: Work) -> None:
-    await ensure_started(work, await current_generation(work))
+    await ensure_started(work, await work.current_generation())
 
 
 async def remove_everything(work: Work) -> None:

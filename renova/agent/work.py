@@ -6,21 +6,34 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from oslo_config import cfg
-from sqlalchemy import select, update
-from sqlalchemy.orm import selectinload
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.orm import joinedload, undefer
 
 from renova.agent.images import ImageCache
 from renova.agent.networks.face import Networks
 from renova.agent.qemu.face import Hypervisor
 from renova.agent.space import Space
 from renova.clients.glance import Glance
-from renova.compute.generations import admin_pass_of, get_generation
 from renova.db.session import Sessions
 from renova.db.tables import Action, Generation, Port, Server
 
 T = TypeVar("T")
 # What a rebuild's progress is when a step has been done; fetching the image fills the range up to FETCHED.
 FETCHED, PREPARED, STOPPED, SWAPPED, STARTED, ALIVE = 40, 50, 60, 65, 75, 95
+_SERVER = (
+    select(Server)
+    .where(Server.id == bindparam("id"))
+    .options(joinedload(Server.ports).joinedload(Port.network))
+)
+_GENERATIONS = (
+    select(Generation).where(Generation.server_id == bindparam("id")).options(undefer(Generation.admin_pass))
+)
+_servers = Server.__table__
+_PROGRESS = (
+    update(_servers)
+    .where(_servers.c.id == bindparam("server_id"), _servers.c.progress < bindparam("percent"))
+    .values(progress=bindparam("percent"))
+)
 
 
 class Interrupted(Exception):
@@ -33,10 +46,11 @@ class StepFailed(Exception):
 
 @dataclass(frozen=True)
 class Tools:
-    """What an agent works with, the same for every action."""
+    """What an agent works with, the same for every action. `single` are sessions for one statement each."""
 
     conf: cfg.ConfigOpts
     sessions: Sessions
+    single: Sessions
     hypervisor: Hypervisor
     images: ImageCache
     glance: Glance
@@ -52,6 +66,8 @@ class Work:
     remark: str | None = None
     message: str | None = None
     percent: int = 0
+    _server: Server | None = None
+    _generations: dict[int, Generation] = field(default_factory=dict)
 
     def reached(self, percent: int) -> None:
         """How far the action is when the step under way has ended; it is shown with the step's end."""
@@ -66,34 +82,38 @@ class Work:
         self.message = line
 
     async def server(self) -> Server:
-        """The row as it is now, with ports and networks."""
-        async with self.tools.sessions() as session:
-            rows = await session.scalars(
-                select(Server)
-                .where(Server.id == self.action.server_id)
-                .options(selectinload(Server.ports).selectinload(Port.network))
-            )
-            return rows.one()
+        """The row with ports and networks, as it was when it was first asked for: as long as the action is
+        under way, nobody changes what a step reads of it but the step that makes another generation the
+        server's (see `current_generation`).
+        """
+        await self._read()
+        assert self._server is not None
+        return self._server
 
     async def generation(self, number: int) -> Generation:
-        async with self.tools.sessions() as session:
-            return await get_generation(session, self.action.server_id, number)
+        """The row of one of the server's generations; what a step marks in the table it marks here too."""
+        await self._read()
+        return self._generations[number]
 
-    async def admin_pass(self, number: int) -> str | None:
-        """The password that the guest of a generation is still to be given; None under profile noa."""
-        async with self.tools.sessions() as session:
-            return await admin_pass_of(session, self.action.server_id, number)
+    async def current_generation(self) -> int:
+        """The number of the one that is the server's now."""
+        async with self.tools.single() as session:
+            statement = select(Server.generation).where(Server.id == self.action.server_id)
+            return (await session.scalars(statement)).one()
+
+    async def _read(self) -> None:
+        if self._server is None:
+            this = {"id": self.action.server_id}
+            async with self.tools.single() as session:
+                self._generations = {row.number: row for row in await session.scalars(_GENERATIONS, this)}
+                self._server = (await session.scalars(_SERVER, this)).unique().one()
 
     async def progress(self, percent: int) -> None:
         """Show how far the action is, in the midst of a step. Not a change of the server: `updated` stays as
         it is.
         """
-        async with self.tools.sessions.begin() as session:
-            await session.execute(
-                update(Server)
-                .where(Server.id == self.action.server_id, Server.progress < percent)
-                .values(progress=percent)
-            )
+        async with self.tools.single() as session:
+            await session.execute(_PROGRESS, {"server_id": self.action.server_id, "percent": percent})
 
     async def unless_interrupted(self, waiting: Coroutine[Any, Any, T]) -> T:
         """Wait for what may be given up at any point. Raises Interrupted as soon as another action takes

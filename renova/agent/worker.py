@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from weakref import WeakValueDictionary
 
-from sqlalchemy import select, text
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from renova import __version__, jobs
@@ -30,6 +30,7 @@ from renova.compute.states import VmState
 from renova.db.tables import Action, Server, Service
 
 log = logging.getLogger(__name__)
+_ACTION = select(Action).where(Action.id == bindparam("id"))
 
 
 class Worker:
@@ -75,9 +76,11 @@ class Worker:
         operation = operation_of(action)
         if operation.interrupts and (under_way := self._working.get(action.server_id)):
             under_way.interrupted.set()
-        async with self._lock(action.server_id):
-            action = await self._open_action(action_id)
-            if action is None:
+        lock = self._lock(action.server_id)
+        waits = lock.locked()
+        async with lock:
+            # While it waited for another action, that one may have changed or ended it.
+            if waits and (action := await self._open_action(action_id)) is None:
                 return
             work = self._working[action.server_id] = Work(self._tools, action)
             log.info("action %s: %s of server %s", action.id, action.action, action.server_id)
@@ -107,8 +110,8 @@ class Worker:
             self._places.release()
 
     async def _open_action(self, action_id: str) -> Action | None:
-        async with self._tools.sessions() as session:
-            action = await session.get(Action, action_id)
+        async with self._tools.single() as session:
+            action = await session.scalar(_ACTION, {"id": action_id})
         return action if action is not None and action.finished_at is None else None
 
     async def sweep(self) -> list[asyncio.Task[None]]:

@@ -11,8 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import procrastinate
-from sqlalchemy import func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
@@ -127,81 +126,6 @@ async def open_actions(session: AsyncSession, host: str) -> list[str]:
         select(Action.id).where(Action.host == host, Action.finished_at.is_(None)).order_by(Action.started_at)
     )
     return list(rows)
-
-
-async def events_of(session: AsyncSession, action: Action) -> set[str]:
-    """Names of the steps that have ever begun."""
-    return set(await session.scalars(select(Event.name).where(Event.action_id == action.id)))
-
-
-async def start_event(session: AsyncSession, action: Action, name: str) -> None:
-    """A step begins, or begins again after its agent was killed: then it keeps its first start."""
-    event = insert(Event).values(action_id=action.id, name=name, host=action.host)
-    await session.execute(
-        event.on_conflict_do_update(
-            index_elements=["action_id", "name"],
-            set_={"finished_at": None, "result": None, "details": None, "traceback": None},
-        )
-    )
-    await _touch(session, action)
-
-
-async def finish_event(
-    session: AsyncSession,
-    action: Action,
-    name: str,
-    *,
-    error: str | None = None,
-    traceback: str | None = None,
-    remark: str | None = None,
-) -> None:
-    """The step has come to an end; `remark` tells something of one that went well. In the transaction of what
-    follows it, which notes on the action that something has happened.
-    """
-    await session.execute(
-        update(Event)
-        .where(Event.action_id == action.id, Event.name == name)
-        .values(
-            finished_at=func.now(),
-            result="Error" if error else "Success",
-            details=error or remark,
-            traceback=traceback,
-        )
-    )
-
-
-async def _touch(session: AsyncSession, action: Action, **values: Any) -> None:
-    await session.execute(
-        update(Action).where(Action.id == action.id).values(updated_at=func.now(), **values)
-    )
-
-
-async def mark_failed(session: AsyncSession, action: Action, step: str, message: str) -> None:
-    """From here the action only goes backwards, also after its agent was killed."""
-    action.failed_step, action.message = step, message
-    await _touch(session, action, failed_step=step, message=message)
-
-
-async def mark_settled(session: AsyncSession, action: Action, message: str | None = None) -> None:
-    """The server's row says how the action ended. Only tidying is left, and nothing can fail the action any
-    more.
-    """
-    action.settled_at, action.message = datetime.now(UTC), message
-    await _touch(session, action, settled_at=func.now(), message=message)
-
-
-async def finish_action(session: AsyncSession, action: Action, message: str | None) -> None:
-    """Close the action. A message says what went wrong; Nova shows the bare word `Error` there.
-
-    A step that was begun and then given up, by this agent or by one that was killed, ends with it.
-    """
-    action.finished_at, action.message = datetime.now(UTC), message
-    await session.execute(
-        update(Event)
-        .where(Event.action_id == action.id, Event.finished_at.is_(None))
-        .values(finished_at=func.now(), result="Error", details=message)
-    )
-    await _touch(session, action, finished_at=func.now(), message=message)
 
 
 def fault_of(message: str, details: str = "") -> dict[str, Any]:

@@ -4,15 +4,32 @@ A server's row is what was asked for; the generation that `servers.generation` n
 """
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ScalarSelect, delete, func, select, update
+from sqlalchemy import ScalarSelect, bindparam, case, delete, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.db.tables import Generation, Server, System
 from renova.image import Image
 
 SYSTEM_COLUMNS = tuple(System.__annotations__)
+# Of each rebuild: made once, on the table alone.
+_rows = Generation.__table__
+_of_server = _rows.c.server_id == bindparam("server")
+_PREPARED = (
+    update(_rows)
+    .where(_of_server, _rows.c.number == bindparam("this"))
+    .values(prepared_at=bindparam("prepared_at"), virtual_size=bindparam("virtual_size"))
+)
+_FORGET_ADMIN_PASS = update(_rows).where(_of_server).values(admin_pass=None)
+_SUPERSEDE = _FORGET_ADMIN_PASS.values(
+    superseded_at=case(
+        (_rows.c.number == bindparam("old"), func.now()),
+        (_rows.c.number == bindparam("new"), null()),
+        else_=_rows.c.superseded_at,
+    )
+)
 
 
 def system_of(row: System) -> dict[str, Any]:
@@ -84,27 +101,23 @@ def ephemeral_of(server_id: str, number: int) -> ScalarSelect[int | None]:
     )
 
 
-async def admin_pass_of(session: AsyncSession, server_id: str, number: int) -> str | None:
-    """The password that the guest of this generation is still to be given."""
-    password: str | None = await session.scalar(
-        select(Generation.admin_pass).where(Generation.server_id == server_id, Generation.number == number)
-    )
-    return password
+async def mark_prepared(session: AsyncSession, generation: Generation, virtual_size: int) -> None:
+    """Its files are whole, and its root disk has so many bytes."""
+    generation.prepared_at, generation.virtual_size = datetime.now(UTC), virtual_size
+    values = {"prepared_at": generation.prepared_at, "virtual_size": virtual_size}
+    await session.execute(_PREPARED, {"server": generation.server_id, "this": generation.number} | values)
 
 
 async def forget_admin_pass(session: AsyncSession, server_id: str) -> None:
     """The action that was to set a password has ended, well or not."""
-    await session.execute(update(Generation).where(Generation.server_id == server_id).values(admin_pass=None))
+    await session.execute(_FORGET_ADMIN_PASS, {"server": server_id})
 
 
 async def supersede(session: AsyncSession, server_id: str, old: int, new: int) -> None:
-    """From now on `new` is the server's and `old` is kept for going back to it."""
-    for number, since in ((old, func.now()), (new, None)):
-        await session.execute(
-            update(Generation)
-            .where(Generation.server_id == server_id, Generation.number == number)
-            .values(superseded_at=since)
-        )
+    """From now on `new` is the server's and `old` is kept for going back to it. No password is still to be
+    set.
+    """
+    await session.execute(_SUPERSEDE, {"server": server_id, "old": old, "new": new})
 
 
 async def previous_of(session: AsyncSession, server: Server) -> Generation | None:

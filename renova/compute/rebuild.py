@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import procrastinate
-from sqlalchemy import func, update
+from sqlalchemy import bindparam, func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute import actions, generations, transitions
@@ -170,21 +170,24 @@ def detail_of(
     return {"from": old, "to": new, "vm_state": vm_state, "runs": runs, "on_failure": on_failure}
 
 
+_servers = Server.__table__
+_SWAP = (
+    update(_servers)
+    .where(
+        _servers.c.id == bindparam("this"),
+        _servers.c.task_state.in_((TaskState.REBUILDING, TaskState.REBUILD_SPAWNING)),
+    )
+    .values(generation=bindparam("to"), task_state=TaskState.REBUILD_SPAWNING)
+    .returning(_servers.c.id)
+)
+
+
 async def swap(session: AsyncSession, action: Action) -> bool:
     """The point of no return: what runs from here on is generation n+1. Done again, it changes nothing.
 
     False when the server is being deleted meanwhile.
     """
-    swapped = await session.scalar(
-        update(Server)
-        .where(
-            Server.id == action.server_id,
-            Server.task_state.in_((TaskState.REBUILDING, TaskState.REBUILD_SPAWNING)),
-        )
-        .values(generation=action.detail["to"], task_state=TaskState.REBUILD_SPAWNING)
-        .returning(Server.id)
-    )
-    return swapped is not None
+    return await session.scalar(_SWAP, {"this": action.server_id, "to": action.detail["to"]}) is not None
 
 
 async def unswap(session: AsyncSession, action: Action) -> None:
@@ -201,7 +204,6 @@ async def commit_rebuild(session: AsyncSession, action: Action, tasks: Collectio
     meanwhile.
     """
     await generations.supersede(session, action.server_id, action.detail["from"], action.detail["to"])
-    await generations.forget_admin_pass(session, action.server_id)
     runs = action.detail["runs"]
     return await transitions.end(
         session,

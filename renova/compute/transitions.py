@@ -23,6 +23,7 @@ _VALUES = tuple(getattr(Server, column) for column in COLUMNS)
 # Made once, which costs as much time as to run it.
 _ROW = select(*_VALUES).where(Server.id == bindparam("id"))
 _LOCKED_ROW = _ROW.with_for_update()
+_servers = Server.__table__
 
 
 async def lock(session: AsyncSession, server: Server) -> None:
@@ -106,10 +107,11 @@ async def end(session: AsyncSession, server_id: str, tasks: Collection[TaskState
 
     False when something else (a delete) has taken the server over; then nothing is changed.
     """
+    # On the table alone: the ORM would look for objects of the session that the statement has changed.
     statement = (
-        update(Server)
-        .where(Server.id == server_id, Server.task_state.in_(tasks))
+        update(_servers)
+        .where(_servers.c.id == server_id, _servers.c.task_state.in_(tasks))
         .values({"task_state": None, "updated_at": func.now(), **values})
-        .returning(Server.id)
+        .returning(_servers.c.id)
     )
-    return await session.scalar(statement.execution_options(synchronize_session=False)) is not None
+    return await session.scalar(statement) is not None

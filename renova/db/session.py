@@ -18,24 +18,31 @@ def make_engine(url: str, pool_size: int = 5) -> AsyncEngine:
     """An engine for `[database] connection` (postgresql+psycopg://…). A connection that died is replaced
     on use. What it complains of never shows the values of a statement: some are secrets of users.
     """
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=pool_size, hide_parameters=True)
+    # The connection that was used last comes first: it has its statements prepared, and the others may rest.
+    engine = create_async_engine(
+        url, pool_size=pool_size, max_overflow=pool_size, pool_use_lifo=True, hide_parameters=True
+    )
     event.listen(engine.sync_engine, "checkout", _refuse_dead)
     return engine
 
 
 def _refuse_dead(connection: Any, *_: object) -> None:
-    """Called by the pool with a connection that is about to be used; one that raises is replaced.
+    """Called by the pool with a connection that is about to be used; one that raises is replaced."""
+    if is_dead(connection.driver_connection):
+        raise DisconnectionError
+
+
+def is_dead(connection: psycopg.AsyncConnection) -> bool:
+    """Whether an idle connection can't be used any more.
 
     PostgreSQL says nothing to an idle client but that it goes away: what can be read is its farewell, or the
     end. To ask it (`pool_pre_ping`) is a round trip more for every transaction.
     """
-    driver: psycopg.AsyncConnection = connection.driver_connection
-    if driver.closed:
-        raise DisconnectionError
+    if connection.closed:
+        return True
     poll = select.poll()
-    poll.register(driver.fileno(), select.POLLIN)
-    if poll.poll(0):
-        raise DisconnectionError
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def make_sessions(engine: AsyncEngine) -> Sessions:
@@ -43,8 +50,9 @@ def make_sessions(engine: AsyncEngine) -> Sessions:
 
 
 def make_reading(engine: AsyncEngine) -> Sessions:
-    """Sessions for what only reads. Each statement sees what is committed when it begins, as in a transaction
-    of PostgreSQL's usual kind, without the two round trips of BEGIN and COMMIT.
+    """Sessions for what only reads, and for a change that is one statement. Each statement sees what is
+    committed when it begins, as in a transaction of PostgreSQL's usual kind, and is a transaction of its own,
+    without the two round trips of BEGIN and COMMIT.
     """
     return make_sessions(engine.execution_options(isolation_level="AUTOCOMMIT"))
 

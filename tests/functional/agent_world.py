@@ -32,7 +32,7 @@ from renova.compute.caller import Caller
 from renova.compute.create import NewServer, create_servers
 from renova.compute.quotas import Limits
 from renova.compute.rebuild import Rebuild, begin_rebuild
-from renova.db.session import Sessions
+from renova.db.session import Sessions, make_reading
 from renova.db.tables import Action, Flavor, Generation, Port, Server, Service
 from tests import sample_images
 from tests.fake_glance import FakeGlance
@@ -76,7 +76,8 @@ class World:
         space = Space(self.conf, (partial(drop_expired, self.conf, self.sessions), cache.evict))
         networks = UserNetworks(self.conf, self.sessions)
         hypervisor, glance = self.agents_hypervisor, self.glance.client
-        return Tools(self.conf, self.sessions, hypervisor, cache, glance, space, networks)
+        single = make_reading(self.sessions.kw["bind"])
+        return Tools(self.conf, self.sessions, single, hypervisor, cache, glance, space, networks)
 
     async def agent(self) -> Worker:
         """An agent that has just started."""

@@ -31,9 +31,12 @@ class UserNetworks:
         self._choosing = asyncio.Lock()
 
     async def cards(self, server: Server, held: Sequence[NetworkCard]) -> tuple[NetworkCard, ...]:
-        async with self._choosing:
-            ssh_ports = await self._ssh_ports(server.ports, {card.ssh_port for card in held})
-        return tuple(self._card(port, ssh_ports[port.id]) for port in server.ports)
+        cards = tuple(self._card(port, port.ssh_port or 0) for port in server.ports)
+        if cards != tuple(held):
+            async with self._choosing:
+                ssh_ports = await self._ssh_ports(server.ports, {card.ssh_port for card in held})
+            cards = tuple(self._card(port, ssh_ports[port.id]) for port in server.ports)
+        return cards
 
     def resolver(self, network: Network) -> str | None:
         return address_of(network, DNS) if self._outbound else None
