@@ -26,7 +26,7 @@ from renova.agent.work import (
     Work,
 )
 from renova.compute import rebuild
-from renova.compute.generations import all_of, write
+from renova.compute.generations import all_of, mark_prepared
 
 GIB = 1024**3
 
@@ -130,8 +130,7 @@ async def check_kept_disks(work: Work) -> None:
     if size > (generation.virtual_size or 0) and _changes_system(work):
         await work.tools.space.with_room(disks.EMPTY_SIZE, partial(disks.grow, root, base, size))
         async with work.tools.single() as session:
-            await write(session, server.id, number, {"virtual_size": size})
-        generation.virtual_size = size
+            await mark_prepared(session, generation, size)
         work.note(f"the disk was grown to {size} bytes")
     work.reached(PREPARED)
 

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import procrastinate
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
@@ -28,33 +28,30 @@ async def open_action(
     server: Server,
     name: str,
     detail: dict[str, Any] | None = None,
-) -> Action:
+) -> None:
     """The action's row and its job, in the transaction that begins it."""
-    action = _action(caller, server, name, detail=detail or {})
-    session.add(action)
-    await session.flush()
-    await queue.defer_action(jobs, session, action_id=action.id, host=server.host)
-    return action
+    row = _row(caller, server, name) | {"detail": detail or {}}
+    await session.execute(insert(Action.__table__), row)
+    await queue.defer_action(jobs, session, action_id=row["id"], host=server.host)
 
 
 async def record(session: AsyncSession, caller: Caller, server: Server, name: str) -> None:
     """An action that is done when its request is: no agent hears of it. Its one event has Nova's name."""
     event = Event(name=f"api_{name}", host=server.host, finished_at=func.now(), result="Success")
-    session.add(_action(caller, server, name, finished_at=func.now(), events=[event]))
+    session.add(Action(**_row(caller, server, name), finished_at=func.now(), events=[event]))
     await session.flush()
 
 
-def _action(caller: Caller, server: Server, name: str, **more: Any) -> Action:
-    return Action(
-        id=str(uuid4()),
-        server_id=server.id,
-        action=name,
-        request_id=caller.request_id,
-        user_id=caller.user_id,
-        project_id=caller.project_id,
-        host=server.host,
-        **more,
-    )
+def _row(caller: Caller, server: Server, name: str) -> dict[str, Any]:
+    return {
+        "id": str(uuid4()),
+        "server_id": server.id,
+        "action": name,
+        "request_id": caller.request_id,
+        "user_id": caller.user_id,
+        "project_id": caller.project_id,
+        "host": server.host,
+    }
 
 
 async def list_actions(

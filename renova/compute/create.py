@@ -132,10 +132,9 @@ async def _create_one(
     session.add(server)
     await session.flush()
     made_by = 1 if new.flavor.ephemeral else None
-    generations.add_generation(
-        session, server_id, 1, new.image, system, ephemeral_generation=made_by, admin_pass=new.admin_pass
+    await generations.add_generation(
+        session, server_id, 1, new.image, system, ephemeral_of=made_by, admin_pass=new.admin_pass
     )
-    await session.flush()
     for port in new.ports:
         network = await networks.find_network(session, port.network_id)
         await networks.create_port(session, server, network, port.address)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ScalarSelect, bindparam, case, delete, func, null, select, update
+from sqlalchemy import Integer, bindparam, case, delete, func, insert, inspect, null, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.db.tables import Generation, Server, System
@@ -31,35 +31,60 @@ _SUPERSEDE = _FORGET_ADMIN_PASS.values(
     )
 )
 
+_columns = inspect(Generation).columns
+_system: dict[Any, Any] = {_columns[name]: bindparam(f"its_{name}") for name in SYSTEM_COLUMNS}
+_WRITE = update(_rows).where(_of_server, _rows.c.number == bindparam("this")).values(_system)
+_ADD = insert(_rows).values(
+    {
+        _rows.c.server_id: bindparam("its_server"),
+        _rows.c.number: bindparam("its_number"),
+        _rows.c.digest: bindparam("its_digest"),
+        _rows.c.disk_format: bindparam("its_disk_format"),
+        _rows.c.size: bindparam("its_size"),
+        _rows.c.admin_pass: bindparam("its_admin_pass"),
+        _rows.c.ephemeral_generation: case(
+            (bindparam("ephemeral_of", type_=Integer) == bindparam("its_number"), bindparam("its_number")),
+            else_=select(_rows.c.ephemeral_generation)
+            .where(_rows.c.server_id == bindparam("its_server"), _rows.c.number == bindparam("ephemeral_of"))
+            .scalar_subquery(),
+        ),
+    }
+    | _system
+)
+
+
+def _bound(system: dict[str, Any]) -> dict[str, Any]:
+    return {f"its_{name}": value for name, value in system.items()}
+
 
 def system_of(row: System) -> dict[str, Any]:
     """The columns that a server and its generations share, as values."""
     return {name: getattr(row, name) for name in SYSTEM_COLUMNS}
 
 
-def add_generation(
+async def add_generation(
     session: AsyncSession,
     server_id: str,
     number: int,
     image: Image,
     system: dict[str, Any],
     *,
-    ephemeral_generation: int | ScalarSelect[int | None] | None,
+    ephemeral_of: int | None,
     admin_pass: str | None,
 ) -> None:
-    """A generation still to be made: `prepared_at` is set when its files are whole."""
-    session.add(
-        Generation(
-            server_id=server_id,
-            number=number,
-            digest=image.digest,
-            disk_format=image.disk_format,
-            size=image.size,
-            ephemeral_generation=ephemeral_generation,
-            admin_pass=admin_pass,
-            **system,
-        )
-    )
+    """A generation still to be made: `prepared_at` is set when its files are whole. It has the ephemeral disk
+    of `ephemeral_of`, if that one has any; where that is its own number, one is made for it.
+    """
+    values = {
+        "its_server": server_id,
+        "its_number": number,
+        "its_digest": image.digest,
+        "its_disk_format": image.disk_format,
+        "its_size": image.size,
+        "its_admin_pass": admin_pass,
+        "ephemeral_of": ephemeral_of,
+    }
+    await session.execute(_ADD, values | _bound(system))
 
 
 async def copy_generation(session: AsyncSession, server: Server) -> None:
@@ -85,20 +110,7 @@ async def copy_generation(session: AsyncSession, server: Server) -> None:
 
 async def write(session: AsyncSession, server_id: str, number: int, system: dict[str, Any]) -> None:
     """What a server has, or had, with this generation."""
-    await session.execute(
-        update(Generation)
-        .where(Generation.server_id == server_id, Generation.number == number)
-        .values(system)
-    )
-
-
-def ephemeral_of(server_id: str, number: int) -> ScalarSelect[int | None]:
-    """The generation that made the ephemeral disk of this one, as a part of another statement."""
-    return (
-        select(Generation.ephemeral_generation)
-        .where(Generation.server_id == server_id, Generation.number == number)
-        .scalar_subquery()
-    )
+    await session.execute(_WRITE, {"server": server_id, "this": number} | _bound(system))
 
 
 async def mark_prepared(session: AsyncSession, generation: Generation, virtual_size: int) -> None:

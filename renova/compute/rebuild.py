@@ -144,18 +144,15 @@ async def begin_rebuild(
     await generations.write(session, server.id, server.generation, earlier)
     new = server.generations_made
     made_anew = new if server.flavor["ephemeral"] else None
-    made_by = generations.ephemeral_of(server.id, server.generation)
-    system = generations.system_of(server)
-    generations.add_generation(
+    await generations.add_generation(
         session,
         server.id,
         new,
         rebuild.image,
-        system,
-        ephemeral_generation=made_by if rebuild.keeps_ephemeral(profile) else made_anew,
+        generations.system_of(server),
+        ephemeral_of=server.generation if rebuild.keeps_ephemeral(profile) else made_anew,
         admin_pass=rebuild.admin_pass if profile == "nova" else None,
     )
-    await session.flush()
     detail = detail_of(server.generation, new, vm_state, on_failure)
     await actions.open_action(session, jobs, caller, server, "rebuild", detail)
 
