@@ -27,8 +27,7 @@ def make_app(database_url: str) -> procrastinate.App:
         conninfo=make_conninfo(**parts),
         min_size=1,
         max_size=4,
-        # Each of its calls is one statement.
-        kwargs={"autocommit": True},
+        configure=_configure,
         pool_factory=_make_pool,
     )
     return procrastinate.App(connector=connector)
@@ -41,8 +40,15 @@ def _make_pool(**options: Any) -> AsyncConnectionPool:
     return AsyncConnectionPool(**{**options, "check": _check})
 
 
+async def _configure(connection: psycopg.AsyncConnection) -> None:
+    """Each of Procrastinate's calls is one statement: it needs no BEGIN and no COMMIT."""
+    await connection.set_autocommit(True)
+
+
 async def _check(connection: psycopg.AsyncConnection) -> None:
     if is_dead(connection):
+        # Else the pool would keep it, and offer it again.
+        await connection.close()
         raise psycopg.OperationalError("the connection is gone")
 
 
