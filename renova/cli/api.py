@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from typing import Any
+import sys
 
 from renova.cli import options as shared
 
@@ -14,17 +14,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def run(options: argparse.Namespace) -> int:
-    from granian.constants import Interfaces
-
-    from renova.cloud.serving import serve
-
     conf = shared.load(options)
     os.environ["RENOVA_CONFIG"] = str(options.config)
-    serve(f"renova api {options.config}", _application, Interfaces.ASGI, conf.api.port, conf.api.listen)
-    return 0
-
-
-def _application() -> Any:
-    from renova.api.app import create
-
-    return create()
+    address, port = conf.api.listen, str(conf.api.port)
+    os.execv(sys.executable, [sys.executable, "-m", "renova.api.program", address, port])  # noqa: S606
