@@ -2,6 +2,7 @@
 # ruff: noqa: ASYNC109  A time limit that runs out is an answer here, False, and not an exception.
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +21,7 @@ from renova.agent.qemu.run_directory import GUEST_AGENT, QMP, RunDirectory
 from renova.agent.qemu.spec import MachineSpec
 from renova.errors import RenovaError
 
+logger = logging.getLogger(__name__)
 # Seconds. A guest agent that runs answers within a tenth of one.
 AGENT_ANSWER = 2.0
 # A guest that is still booting has no one to notice its power button: it is pressed again, as Nova does.
@@ -50,6 +52,7 @@ class QemuMachine:
         self._guest_agent = GuestAgent(directory.socket(GUEST_AGENT))
         self._agent_port_open = asyncio.Event()
         self._was_reset = asyncio.Event()
+        self._dropping: asyncio.Task[None] | None = None
         self._forget_guest()
         self.gone = asyncio.create_task(self._watch())
 
@@ -113,6 +116,8 @@ class QemuMachine:
 
     async def swap(self, spec: MachineSpec) -> None:
         """See `renova.agent.qemu.face.Hypervisor.swap`. After an error nobody knows what QEMU holds."""
+        if self._dropping:
+            await self._dropping
         descriptors = await block_nodes.add_generation(self._monitor, spec)
         await self.pause()
         # From here until the new guest runs no file says what this QEMU holds: an agent that finds it so,
@@ -123,7 +128,15 @@ class QemuMachine:
         await self._boot()
         old, self.spec = self.spec, spec
         await asyncio.to_thread(self._directory.write_spec, spec)
-        await block_nodes.drop_generation(self._monitor, old, kept=descriptors)
+        # The new guest runs: nobody has to wait for QEMU to let go of the old one's files.
+        self._dropping = asyncio.create_task(self._drop(old, kept=descriptors))
+
+    async def _drop(self, old: MachineSpec, kept: set[int]) -> None:
+        """Where QEMU keeps something, a later swap to the same generation is refused, and a new QEMU made."""
+        try:
+            await block_nodes.drop_generation(self._monitor, old, kept)
+        except RenovaError as error:
+            logger.warning("Server %s: the disks of generation %d: %s", old.server_id, old.generation, error)
 
     async def _check_firmware(self) -> None:
         """Raise RenovaError where a reset would lead nowhere: the first jump below 1 MiB is not the ROM's.
@@ -190,8 +203,10 @@ class QemuMachine:
 
     async def let_go(self) -> None:
         """Stop watching; the machine runs on."""
-        self.gone.cancel()
-        await asyncio.gather(self.gone, return_exceptions=True)
+        tasks = [task for task in (self.gone, self._dropping) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._monitor.close()
         self._process.let_go()
 
