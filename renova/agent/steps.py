@@ -26,7 +26,7 @@ from renova.agent.work import (
     Work,
 )
 from renova.compute import rebuild
-from renova.compute.generations import all_of, mark_prepared
+from renova.compute.generations import mark_prepared
 
 GIB = 1024**3
 
@@ -217,18 +217,17 @@ async def tidy_generations(work: Work) -> None:
     the new one is still the server's, it is as after a success.
     """
     old, new = work.action.detail["from"], work.action.detail["to"]
-    async with work.tools.single() as session:
-        numbers = [row.number for row in await all_of(session, work.action.server_id)]
     if work.action.failed_step and await work.current_generation() != new:
-        useless = [n for n in numbers if n == new]
+        await drop(work, [new])
     else:
-        useless = [n for n in numbers if n not in {old, new}]
-    await drop(work, useless)
+        tools = work.tools
+        kept = {old, new}
+        await removal.drop_all_but(tools.conf.state_path, tools.single, work.action.server_id, kept)
 
 
 async def drop(work: Work, numbers: list[int]) -> None:
     tools = work.tools
-    await removal.drop(tools.conf.state_path, tools.sessions, work.action.server_id, numbers)
+    await removal.drop(tools.conf.state_path, tools.single, work.action.server_id, numbers)
 
 
 # --- the other operations

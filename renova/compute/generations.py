@@ -7,7 +7,8 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, case, delete, func, insert, inspect, null, select, update
+from sqlalchemy import Integer, any_, bindparam, case, delete, func, insert, inspect, null, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.db.tables import Generation, Server, System
@@ -23,6 +24,8 @@ _PREPARED = (
     .values(prepared_at=bindparam("prepared_at"), virtual_size=bindparam("virtual_size"))
 )
 _FORGET_ADMIN_PASS = update(_rows).where(_of_server).values(admin_pass=None)
+_EPHEMERAL = select(_rows.c.number, _rows.c.ephemeral_generation).where(_of_server)
+_FORGET = delete(_rows).where(_of_server, _rows.c.number == any_(bindparam("numbers", type_=ARRAY(Integer))))
 _SUPERSEDE = _FORGET_ADMIN_PASS.values(
     superseded_at=case(
         (_rows.c.number == bindparam("old"), func.now()),
@@ -160,22 +163,11 @@ async def get_generation(session: AsyncSession, server_id: str, number: int) -> 
     return generation
 
 
-async def all_of(session: AsyncSession, server_id: str) -> list[Generation]:
-    rows = await session.scalars(
-        select(Generation).where(Generation.server_id == server_id).order_by(Generation.number)
-    )
-    return list(rows)
-
-
 async def share_ephemeral(session: AsyncSession, server_id: str, old: int, new: int) -> None:
     """Whoever had the ephemeral disk of `old`, but for `old` itself, has that of `new` from now on: it is the
     same disk, copied.
     """
-    made_by = {
-        row.number: row.ephemeral_generation
-        for row in await all_of(session, server_id)
-        if row.number in {old, new}
-    }
+    made_by = await ephemeral_generations(session, server_id)
     if old not in made_by:
         return
     await session.execute(
@@ -189,13 +181,17 @@ async def share_ephemeral(session: AsyncSession, server_id: str, old: int, new: 
     )
 
 
+async def ephemeral_generations(session: AsyncSession, server_id: str) -> dict[int, int | None]:
+    """The number of each generation of a server, and of the one that made its ephemeral disk."""
+    rows = await session.execute(_EPHEMERAL, {"server": server_id})
+    return {row.number: row.ephemeral_generation for row in rows}
+
+
 async def forget(session: AsyncSession, server_id: str, numbers: Collection[int]) -> None:
     """Drop generations whose files are gone; the base images that only they pinned may be evicted from now
     on.
     """
-    await session.execute(
-        delete(Generation).where(Generation.server_id == server_id, Generation.number.in_(numbers))
-    )
+    await session.execute(_FORGET, {"server": server_id, "numbers": list(numbers)})
 
 
 def put_back(server: Server, written: System, earlier: System) -> None:

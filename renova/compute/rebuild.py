@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import procrastinate
-from sqlalchemy import bindparam, func, update
+from sqlalchemy import bindparam, func, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute import actions, generations, transitions
@@ -172,7 +172,10 @@ _SWAP = (
     update(_servers)
     .where(
         _servers.c.id == bindparam("this"),
-        _servers.c.task_state.in_((TaskState.REBUILDING, TaskState.REBUILD_SPAWNING)),
+        or_(
+            _servers.c.task_state == TaskState.REBUILDING,
+            _servers.c.task_state == TaskState.REBUILD_SPAWNING,
+        ),
     )
     .values(generation=bindparam("to"), task_state=TaskState.REBUILD_SPAWNING)
     .returning(_servers.c.id)
