@@ -58,8 +58,7 @@ async def add_generation(monitor: Monitor, spec: MachineSpec) -> set[int]:
             root=await _hand_over(monitor, ours.root),
             config_drive=await _hand_over(monitor, ours.config_drive) if ours.config_drive else None,
         )
-    for node in generation_nodes(spec, theirs):
-        await monitor.execute("blockdev-add", node)
+    await monitor.execute_all(*(("blockdev-add", node) for node in generation_nodes(spec, theirs)))
     return {file.number for file in theirs.files}
 
 
@@ -73,12 +72,17 @@ async def drop_generation(monitor: Monitor, spec: MachineSpec, kept: set[int]) -
     they may hold the same files.
     """
     number = spec.generation
-    for name in (f"root-{number}", f"base-{number}", *([f"config-{number}"] if spec.config_drive else ())):
-        await monitor.execute("blockdev-del", {"node-name": name})
+    names = (f"root-{number}", f"base-{number}", *([f"config-{number}"] if spec.config_drive else ()))
+    *_, fdsets = await monitor.execute_all(
+        *(("blockdev-del", {"node-name": name}) for name in names), ("query-fdsets", {})
+    )
     paths = {spec.base, spec.root, spec.config_drive}
-    for fdset in await monitor.execute("query-fdsets"):
-        if fdset["fdset-id"] not in kept and paths & {file.get("opaque") for file in fdset["fds"]}:
-            await monitor.execute("remove-fd", {"fdset-id": fdset["fdset-id"]})
+    useless = [
+        fdset["fdset-id"]
+        for fdset in fdsets
+        if fdset["fdset-id"] not in kept and paths & {file.get("opaque") for file in fdset["fds"]}
+    ]
+    await monitor.execute_all(*(("remove-fd", {"fdset-id": fdset}) for fdset in useless))
 
 
 async def _hand_over(monitor: Monitor, file: OpenFile) -> OpenFile:

@@ -144,10 +144,9 @@ class QemuMachine:
         In the first milliseconds of a machine SeaBIOS shows memory in the ROM's place before it has copied
         itself there. A reset takes neither back, so one in that moment leaves zeros to boot from, for ever.
         """
-        shown, rom = [
-            await self._monitor.execute("human-monitor-command", {"command-line": f"xp/5xb {vector:#x}"})
-            for vector in RESET_VECTORS
-        ]
+        shown, rom = await self._monitor.execute_all(
+            *(("human-monitor-command", {"command-line": f"xp/5xb {vector:#x}"}) for vector in RESET_VECTORS)
+        )
         if shown.partition(":")[2] != rom.partition(":")[2]:
             raise RenovaError("the guest's firmware is not in its place")
 
