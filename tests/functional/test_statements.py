@@ -1,5 +1,6 @@
 """How many statements a request sends to PostgreSQL: the number is small and does not grow with the rows."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,12 +9,16 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from tests.functional.agent_world import OLD, World
 from tests.functional.api_without_agent import Api, api_without_agent
 
 # Two to find the server and its host's agent; then the lock, the new values, the two generations and the
 # action. The job is one more, straight through the driver.
 REBUILD = 7
 MANY = 50
+# Of an agent: the action, the server and its generations; one as each of six steps begins; the
+# marks that the disks are whole and whose system it is; four that settle it; what is useless, its rows, the action's end.
+REBUILD_BY_THE_AGENT = 3 + 6 + 2 + 4 + 3
 
 
 @pytest.fixture
@@ -52,3 +57,14 @@ async def test_the_number_of_statements_does_not_grow_with_the_servers(api: Api)
             assert (await api.act(server_id, "rebuild", {"imageRef": api.other_image})).status_code == 202
         assert len(sent) == REBUILD, sent
         await api.finish_rebuild(server_id)
+
+
+async def test_the_statements_of_an_agent_for_one_rebuild(world: World) -> None:
+    agent = await world.agent()
+    for _ in range(2):
+        await world.ask_rebuild(OLD)
+        with statements() as sent:
+            # The sweep that finds it is one more.
+            await asyncio.gather(*await agent.sweep())
+    assert len(sent) == 1 + REBUILD_BY_THE_AGENT, sent
+    assert await world.generations() == [2, 3]
