@@ -2,8 +2,8 @@
 
 Nothing in Renova knows of this. The deeds of `renova.agent.operations.OPERATIONS` are replaced by ones that
 look for an order first and last; "in" is the first use, within a deed, of the tool that the deed is about:
-bytes of an image have arrived, a file is written and has not got its name, QEMU has been asked, a
-transaction is about to be committed.
+bytes of an image have arrived, a file is written and has not got its name, QEMU has been asked, a guest is
+waited for, a change is about to be written: of a deed it is one statement, a transaction of its own.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import ORMExecuteState, Session
 from sqlalchemy.util import await_only
 
 from chaos.orders import AFTER, BEFORE, ERROR, HOLD, IN, KILL_QEMU, LOOK_AGAIN, TWICE, Orders
-from renova.agent import files
+from renova.agent import files, verify
 from renova.agent.engine import Deed, Operation
 from renova.agent.operations import OPERATIONS
 from renova.agent.qemu import face
@@ -33,7 +33,7 @@ from renova.agent.qemu.machine import QemuMachine
 from renova.agent.work import Work
 from renova.clients.glance import Glance
 
-IMAGE, FILE, MACHINE, COMMIT, QUERY = "image", "file", "machine", "commit", "query"
+IMAGE, FILE, MACHINE, GUEST, COMMIT, QUERY = "image", "file", "machine", "guest", "commit", "query"
 # The tool that a deed is about; a deed that is not here is in its midst at the first of IMAGE … COMMIT.
 TOOLS = {
     "fetch_image": IMAGE,
@@ -43,7 +43,7 @@ TOOLS = {
     "stop_guest": MACHINE,
     "swap_generation": COMMIT,
     "start_guest": MACHINE,
-    "verify_guest": QUERY,
+    "verify_guest": GUEST,
     "commit": COMMIT,
     "fail": COMMIT,
     "tidy": COMMIT,
@@ -119,8 +119,8 @@ def install(orders: Orders, run_path: Path) -> None:
     _watch_images()
     _watch_files()
     _watch_machines()
-    event.listen(Session, "before_commit", _before_commit)
-    event.listen(Session, "do_orm_execute", _on_query)
+    _watch_guests()
+    event.listen(Session, "do_orm_execute", _on_statement)
 
 
 # --- deeds
@@ -252,14 +252,20 @@ class _Midway:
                 step, value = self.call.throw, error
 
 
-# --- transactions
+def _watch_guests() -> None:
+    settles = verify.settles
+
+    async def watched(machine: face.Machine, settle: float) -> None:
+        if doing := about(GUEST):
+            await doing.reach(IN)
+        await settles(machine, settle)
+
+    verify.settles = watched
 
 
-def _before_commit(_: Session) -> None:
-    if doing := about(COMMIT):
-        await_only(doing.reach(IN))
+# --- statements
 
 
-def _on_query(_: object) -> None:
-    if doing := about(QUERY):
+def _on_statement(state: ORMExecuteState) -> None:
+    if doing := about(QUERY if state.is_select else COMMIT):
         await_only(doing.reach(IN))
