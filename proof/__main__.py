@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from proof.checks import Checks
+from proof.login import USER
 from proof.story import FIRST, FLAVOR, SECOND, Story
 from renova.cloud.state import State
 from renova.demo import cloud
@@ -20,7 +21,8 @@ from renova.guests.debian import build
 from renova.guests.packages import default_directory
 
 IMAGES = Path("build/guests").absolute()
-MODES = ("bridge", "user")
+# How its servers are reached and whose rules it follows, of one cloud after the other.
+CLOUDS = (("bridge", "noa"), ("user", "nova"))
 # Seconds for all of it, without KVM on a busy host.
 PATIENCE = 3600.0
 # The guests are Debian, which takes its time without KVM.
@@ -28,6 +30,7 @@ CONF = """\
 [network]
 mode = {mode}
 [compute]
+profile = {profile}
 shutdown_timeout = 120
 [rebuild]
 agent_timeout = 900
@@ -76,26 +79,26 @@ async def _prove(state: State, work: Path, checks: Checks) -> None:
     async with asyncio.timeout(PATIENCE):
         async with progress.during("building two images of Debian 12, unless they are there already"):
             images = await asyncio.to_thread(build, IMAGES, (FIRST, SECOND), packages_dir=default_directory())
-        for mode in MODES:
-            _configure(state, mode)
+        for mode, profile in CLOUDS:
+            _configure(state, mode, profile)
             async with cloud.running(state, progress):
                 client = Client(state.path / "clouds.yaml", progress.say)
-                if mode == MODES[0]:
-                    await _prepare(state, client, images, work)
-                progress.say(f"== [network] mode = {mode}")
-                await Story(client, checks, progress, work, mode).tell()
+                admin = Client(state.path / "clouds.yaml", progress.say, "renova-admin")
+                if (mode, profile) == CLOUDS[0]:
+                    await _prepare(client, admin, images, work)
+                progress.say(f"== [network] mode = {mode}, [compute] profile = {profile}")
+                await Story(client, admin, checks, progress, work, mode, profile).tell()
 
 
-def _configure(state: State, mode: str) -> None:
+def _configure(state: State, mode: str, profile: str) -> None:
     local = state.path / "local"
     local.mkdir(mode=0o711, parents=True, exist_ok=True)
     state.path.chmod(0o711)
-    (local / "renova.conf").write_text(CONF.format(mode=mode))
+    (local / "renova.conf").write_text(CONF.format(mode=mode, profile=profile))
 
 
-async def _prepare(state: State, client: Client, images: dict[str, Path], work: Path) -> None:
+async def _prepare(client: Client, admin: Client, images: dict[str, Path], work: Path) -> None:
     """Images, key pairs, and a flavor in which Debian has room."""
-    admin = Client(state.path / "clouds.yaml", client.say, "renova-admin")
     await admin.run(
         "flavor",
         "create",
@@ -112,7 +115,8 @@ async def _prepare(state: State, client: Client, images: dict[str, Path], work: 
     for name, file in images.items():
         await client.run(
             *("image", "create", "--disk-format", "qcow2", "--container-format", "bare", "--file", str(file)),
-            *("--property", "hw_qemu_guest_agent=yes", "-f", "value", "-c", "id", name),
+            *("--property", "hw_qemu_guest_agent=yes", "--property", f"os_admin_user={USER}"),
+            *("-f", "value", "-c", "id", name),
         )
         await client.run("keypair", "create", "--private-key", str(work / name), name)
         (work / name).chmod(0o600)  # OpenSSH takes no other.

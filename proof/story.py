@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from proof.checks import Checks
-from proof.login import Answer, log_in
+from proof.login import USER, Answer, Credential, log_in, password, private_key
 from renova.demo.client import Client
 from renova.demo.errors import DemoError
 from renova.demo.progress import Progress
@@ -17,7 +17,7 @@ FLAVOR = "login"
 # Seconds from a start until cloud-init is done, without KVM on a busy host.
 BOOT = 900.0
 POLL = 5.0
-USER_DATA_SINCE = "2.57"
+USER_DATA_SINCE, DETAILS_SINCE = "2.57", "2.84"
 USER_DATA = "#!/bin/sh\necho {nonce} >>/var/lib/user-data-runs\n"
 # To the root disk, and to the flavor's ephemeral disk.
 WRITE = """
@@ -64,18 +64,23 @@ class System:
 
 @dataclass
 class Story:
-    """`work` has the private keys, FIRST and SECOND; `mode` is how the server is reached."""
+    """`work` has the private keys, FIRST and SECOND; `mode` is how the server is reached, and `profile` says
+    whether adminPass has an effect.
+    """
 
     client: Client
+    admin: Client
     checks: Checks
     progress: Progress
     work: Path
     mode: str
+    profile: str
     server_id: str = ""
     place: tuple[str, int] | None = None
     nonces: dict[str, str] = field(
         default_factory=lambda: {FIRST: secrets.token_hex(8), SECOND: secrets.token_hex(8)}
     )
+    admin_pass: str = field(default_factory=lambda: secrets.token_hex(8))
 
     async def tell(self) -> None:
         """Raises DemoError where it can't go on. Whether everything holds is in `checks`."""
@@ -84,7 +89,8 @@ class Story:
         before = await self.client.server(self.server_id)
         second = await self.rebuild(first)
         self.compare(first, second, before, await self.client.server(self.server_id), mine)
-        await self.refused(FIRST, second, first)
+        await self.refused(f"the key of {FIRST}", self._key(FIRST), second, first)
+        await self.admin_password(second, first)
         if self.mode == "bridge":
             await self.undo(first, second, mine)
         await self.client.run("server", "delete", "--wait", self.server_id)
@@ -102,7 +108,9 @@ class Story:
     async def rebuild(self, first: System) -> System:
         await self.client.run(
             *("--os-compute-api-version", USER_DATA_SINCE, "server", "rebuild", "--wait", "--image", SECOND),
-            *("--name", f"after-{self.mode}", "--key-name", SECOND),
+            *("--name", f"after-{self.mode}", "--key-name", SECOND, "--password", self.admin_pass),
+            # Profile noa keeps the data disk of itself.
+            *(("--preserve-ephemeral",) if self.profile == "nova" else ()),
             *("--user-data", str(self._user_data(SECOND)), self.server_id),
         )
         self.checks.same(
@@ -110,7 +118,7 @@ class Story:
         )
         second = await self._system(SECOND, LOOK)
         self._check_login("the second key lets in after the rebuild", second, SECOND)
-        stranger = await self._log_in(SECOND, first.public_keys, "true")
+        stranger = await self._log_in(self._key(SECOND), first.public_keys, "true")
         self.checks.check(
             "a client that knows only the first system's host key refuses to go on",
             stranger.distrusted and stranger.host_key in second.fingerprints,
@@ -146,14 +154,34 @@ class Story:
             f"{_text(first)} -> {_text(second)}",
         )
 
-    async def refused(self, name: str, system: System, other: System) -> None:
+    async def refused(self, what: str, credential: Credential, system: System, other: System) -> None:
         """sshd itself says no: who does not get that far proves nothing."""
-        answer = await self._log_in(name, system.public_keys, "true")
+        answer = await self._log_in(credential, system.public_keys, "true")
         self.checks.check(
-            f"the key of {name} is refused by sshd",
+            f"{what} is refused by sshd",
             answer.denied and answer.host_key in system.fingerprints - other.fingerprints,
             f"{answer.last_words} (sshd with {answer.host_key})",
         )
+
+    async def admin_password(self, second: System, first: System) -> None:
+        """The rebuild's adminPass is the guest's under profile nova, and means nothing under noa."""
+        events = await self.admin.events(self.server_id, DETAILS_SINCE)
+        said = [event["details"] for event in events if "adminPass" in (event["details"] or "")]
+        asked = password(self.admin_pass, self.work)
+        if self.profile == "noa":
+            self.checks.check("no event tells of a password", bool(events) and not said, str(said))
+            await self.refused("adminPass, which has no effect,", asked, second, first)
+            return
+        line = f"adminPass was set for the user {USER}"
+        self.checks.check("the rebuild's event tells that the password was set", said == [line], str(said))
+        answer = await self._log_in(asked, second.public_keys, LOOK)
+        self.checks.check(
+            "adminPass lets in, without any key",
+            answer.status == 0 and answer.host_key == second.answer.host_key and answer.facts == second.facts,
+            f"image {answer.facts.get('image')}" if answer.status == 0 else answer.last_words,
+        )
+        wrong = password(f"not-{self.admin_pass}", self.work)
+        await self.refused("a wrong password", wrong, second, first)
 
     async def undo(self, first: System, second: System, mine: str) -> None:
         await self.client.run("server", "undo", "rebuild", "--wait", self.server_id)
@@ -168,7 +196,7 @@ class Story:
         for name in ("mac", "address", "image", "host name"):
             self.checks.same(f"the first {name} is back", first.facts[name], back.facts[name])
         self.checks.same("with its host key", first.answer.host_key, back.answer.host_key)
-        await self.refused(SECOND, back, second)
+        await self.refused(f"the key of {SECOND}", self._key(SECOND), back, second)
 
     def _check_login(self, what: str, system: System, name: str) -> None:
         """Who is in, on which system, and that user_data ran exactly once in its life."""
@@ -210,15 +238,18 @@ class Story:
         """The first login that lets in or is refused for its key: a guest that is not up yet does neither."""
         deadline = self.progress.seconds + BOOT
         while True:
-            answer = await self._log_in(name, known, script)
+            answer = await self._log_in(self._key(name), known, script)
             decided = answer.status == 0 or answer.denied or answer.distrusted
             if decided or self.progress.seconds > deadline:
                 return answer
             await asyncio.sleep(POLL)
 
-    async def _log_in(self, name: str, known: list[str], script: str) -> Answer:
+    def _key(self, name: str) -> Credential:
+        return private_key(self.work / name)
+
+    async def _log_in(self, credential: Credential, known: list[str], script: str) -> Answer:
         assert self.place is not None, "_system comes first"
-        return await log_in(self.place, self.work / name, known, self.work, script)
+        return await log_in(self.place, credential, known, self.work, script)
 
     async def _keys(self) -> list[dict[str, str]]:
         answer = await self.client.get(f"/servers/{self.server_id}/ssh-host-keys")

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from renova.agent.work import Work
 from renova.image import promises_agent
 
-# Seconds that a guest agent has to set a password: it starts a program in the guest.
+# Seconds that a guest agent has to set a password: it starts a program in the guest, and the user may be yet
+# to be made when it answers first.
 SET = 30.0
 
 

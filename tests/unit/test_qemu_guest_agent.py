@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import NotRequired, TypedDict
 
 import pytest
 
+from renova.agent.qemu import guest_agent
 from renova.agent.qemu.guest_agent import GuestAgent
 
 
@@ -107,27 +109,29 @@ async def test_a_shutdown_is_sent_and_its_silence_is_fine(listening: Listen) -> 
                 await asyncio.sleep(0.01)
 
 
-async def test_a_password_is_sent_encoded_and_a_refusal_is_not_quoted(
-    listening: Listen,
+async def test_a_password_is_sent_encoded_until_it_is_set_and_a_refusal_is_not_quoted(
+    listening: Listen, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The user may be yet to be made."""
+    caplog.set_level(logging.DEBUG)
     seen = []
 
-    def refusing(message: Message) -> bytes:
+    def refusing_twice(message: Message) -> bytes:
         if message["execute"] == "guest-sync":
             return returning(message)
         seen.append(message)
-        return b'{"error": {"class": "GenericError", "desc": "pa:ss is too short"}}\n'
+        refusal = b'{"error": {"class": "GenericError", "desc": "no user root: pa:ss"}}\n'
+        return returning(message) if len(seen) > 2 else refusal
 
-    async with listening(refusing) as agent:
-        assert not await agent.set_password("root", "pa:ss\u00e9\n")
-    assert seen == [
-        {
-            "execute": "guest-set-user-password",
-            "arguments": {"username": "root", "password": "cGE6c3PDqQo=", "crypted": False},
-        }
-    ]
-    async with listening(returning) as agent:
-        assert await agent.set_password("root", "x")
+    monkeypatch.setattr(guest_agent, "ASK_AGAIN", 0.01)
+    async with listening(refusing_twice) as agent:
+        await agent.set_password("root", "pa:ss\u00e9\n")
+    request = {
+        "execute": "guest-set-user-password",
+        "arguments": {"username": "root", "password": "cGE6c3PDqQo=", "crypted": False},
+    }
+    assert seen == [request] * 3
+    assert "pa:ss" not in caplog.text
 
 
 async def test_an_agent_that_can_freeze_and_one_that_cant(listening: Listen) -> None:

@@ -89,7 +89,9 @@ class Machine(Protocol):
         """Whether a guest agent of the system that runs now answers within `timeout` seconds."""
 
     async def set_password(self, user: str, password: str, timeout: float) -> bool:
-        """Whether the guest agent says within `timeout` seconds that this is the user's password now."""
+        """Whether the guest agent says within `timeout` seconds that this is the user's password. One that
+        refuses is asked again until then.
+        """
 
 
 # Reasons that something is decided by; any other is for people only.

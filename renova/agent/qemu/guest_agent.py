@@ -14,6 +14,8 @@ from typing import Any
 
 # Bytes of one line; the answers that are asked for here are short.
 LINE_LIMIT = 64 * 1024
+# Seconds until an agent that refused a password is asked again.
+ASK_AGAIN = 1.0
 
 
 class GuestAgent:
@@ -45,12 +47,15 @@ class GuestAgent:
     async def thaw(self) -> bool:
         return await self._does("guest-fsfreeze-thaw")
 
-    async def set_password(self, user: str, password: str) -> bool:
-        """Whether the agent has set it. What it says where it has not is the guest's, and is told to nobody:
-        it may well contain the password.
+    async def set_password(self, user: str, password: str) -> None:
+        """Return once the agent has set it. One that refuses is asked again: where cloud-init is no part of
+        the early boot (its cloud-init.service, on Fedora and its kin), the user is made after the agent's
+        start. What it says is the guest's, and is told to nobody: it may well contain the password.
         """
         encoded = base64.b64encode(password.encode()).decode()
-        return await self._does("guest-set-user-password", username=user, password=encoded, crypted=False)
+        asked = {"username": user, "password": encoded, "crypted": False}
+        while not await self._does("guest-set-user-password", **asked):  # noqa: ASYNC110  Nothing tells of a user.
+            await asyncio.sleep(ASK_AGAIN)
 
     async def _does(self, command: str, **arguments: object) -> bool:
         async with self._conversation() as (reader, writer):

@@ -197,7 +197,8 @@ class QemuMachine:
         with suppress(TimeoutError, OSError, EOFError):
             async with asyncio.timeout(timeout):
                 await self._agent_port_open.wait()
-                return await self._guest_agent.set_password(user, password)
+                await self._guest_agent.set_password(user, password)
+                return True
         return False
 
     async def let_go(self) -> None:
