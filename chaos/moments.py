@@ -46,7 +46,8 @@ TOOLS = {
     "verify_guest": GUEST,
     "commit": COMMIT,
     "fail": COMMIT,
-    "tidy": COMMIT,
+    # It changes something only where something is useless.
+    "tidy": QUERY,
 }
 UNDO = "undo_"
 # A coroutine that has been suspended so often has begun what it is there for: QEMU exists, or was asked.
