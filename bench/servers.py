@@ -16,7 +16,7 @@ from tests.waiting import wait_until
 # Seconds between two looks of a client at its server: it is in every figure that ends with ACTIVE.
 ASK_AGAIN = 0.004
 # The same where several clients ask at once: together they would keep a core busy.
-ASK_AGAIN_MANY = 0.02
+ASK_AGAIN_MANY = 0.1
 LISTEN_AGAIN = 0.002
 PATIENCE = 120.0
 
