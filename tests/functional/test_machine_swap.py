@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from oslo_config import cfg
 
+from renova.agent.exchange import MUCH_CODE
 from renova.agent.qemu import Machine, MachineSpec
 from renova.agent.qemu.face import PANICKED, PAUSED, POWERED_OFF
 from renova.agent.qemu.hypervisor import QemuHypervisor
@@ -102,6 +103,13 @@ async def test_the_end_of_one_guest_is_not_that_of_the_next(
     machine = await hypervisor.swap(make_spec(does, old=machine.spec))
     assert await ended(machine) == reason
     assert seen == [reason, reason], "the end of a later guest is told too"
+
+
+async def test_the_code_of_a_boot_sector_is_no_reason_for_a_new_qemu(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec
+) -> None:
+    machine = await boot(hypervisor, make_spec(Then.COUNT, marker="the old one"))
+    assert 0 < await machine.translated() < MUCH_CODE
 
 
 async def test_a_paused_guest_has_ended_and_makes_room(

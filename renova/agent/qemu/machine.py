@@ -3,6 +3,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -164,6 +165,12 @@ class QemuMachine:
         await asyncio.to_thread(BoundedLog(self._directory.console).clear)
         self._forget_guest()
         await self.run()
+
+    async def translated(self) -> int:
+        # Under another accelerator the answer is a sentence that says so.
+        told = await self._monitor.execute("human-monitor-command", {"command-line": "info jit"})
+        size = re.search(r"^gen code size\s+(\d+)", told, re.MULTILINE)
+        return int(size[1]) if size else 0
 
     async def reset(self) -> None:
         await self._monitor.execute("system_reset")
