@@ -3,16 +3,20 @@
 import asyncio
 
 import procrastinate
+from sqlalchemy import text
 
 from renova.db.session import Sessions
 from renova.jobs import defer_action, queue_of
 from tests.functional.test_session import END
 
 NEVER = 3600.0
+LISTENERS = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN%'"
+)
 
 
 async def test_a_job_wakes_who_listens(jobs: procrastinate.App, sessions: Sessions) -> None:
-    """The first job may be found by the look at the start. After that nobody looks who was not told to."""
+    """It looks once at its start, before it listens. After that nobody looks who was not told to."""
     woken: asyncio.Queue[str] = asyncio.Queue()
 
     @jobs.task(name="run_action")
@@ -24,6 +28,10 @@ async def test_a_job_wakes_who_listens(jobs: procrastinate.App, sessions: Sessio
             queues=[queue_of("host1")], fetch_job_polling_interval=NEVER, install_signal_handlers=False
         )
     )
+    async with asyncio.timeout(30), sessions() as session:
+        while not await session.scalar(LISTENERS):
+            await asyncio.sleep(0.02)
+            await session.rollback()  # Within a transaction the statistics stand still.
     for action_id in ("first", "second"):
         async with sessions.begin() as session:
             await defer_action(jobs, session, action_id=action_id, host="host1")
