@@ -49,7 +49,7 @@ def with_images(servers: Servers, figures: Figures, sizes: Sequence[int]) -> Non
     """POST to ACTIVE with raw images of so many MiB, nearly all of it zeros, that the host does not have and
     then has.
     """
-    guest = Guest(servers.client.new(servers.systems[0].image_id, flavor="2"), servers.systems[0])
+    guest = Guest(servers.client.new(servers.systems[0].image_id, flavor="3"), servers.systems[0])
     connection = servers.connection()
     for size in sizes:
         marker = f"{size} MiB {uuid4()}"
