@@ -57,7 +57,7 @@ async def run(conf: cfg.ConfigOpts) -> None:
     state_path, run_path = Path(conf.state_path), Path(conf.run_path)
     with only_agent(state_path):
         async with contextlib.AsyncExitStack() as stack:
-            engine = make_engine(conf.database.connection, pool_size=conf.compute.concurrency + 2)
+            engine = make_engine(conf.database.connection, pool_size=2 * (conf.compute.concurrency + 2))
             stack.push_async_callback(engine.dispose)
             sessions, single = make_sessions(engine), make_reading(engine)
             identity = Identity(conf)

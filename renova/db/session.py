@@ -18,7 +18,7 @@ Sessions = async_sessionmaker[AsyncSession]
 set_json_loads(from_json)
 
 
-def make_engine(url: str, pool_size: int = 5) -> AsyncEngine:
+def make_engine(url: str, pool_size: int = 10) -> AsyncEngine:
     """An engine for `[database] connection` (postgresql+psycopg://…). A connection that died is replaced
     on use. What it complains of never shows the values of a statement: some are secrets of users.
     """
@@ -26,7 +26,8 @@ def make_engine(url: str, pool_size: int = 5) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=pool_size,
-        max_overflow=pool_size,
+        # One above the size would be made and ended for each use.
+        max_overflow=0,
         pool_use_lifo=True,
         # What asked for no transaction has none to roll back.
         skip_autocommit_rollback=True,

@@ -10,7 +10,7 @@ END = text("SELECT pg_terminate_backend(:pid, 10000)")
 
 async def test_a_connection_that_was_ended_is_replaced_unseen(database: str, sessions: Sessions) -> None:
     """After a restart of PostgreSQL no request finds it out."""
-    engine = make_engine(database, pool_size=1)
+    engine = make_engine(database, pool_size=2)
     pids = []
     for _ in range(2):
         async with make_sessions(engine).begin() as session:
