@@ -18,7 +18,7 @@ help:
 	@echo 'make test     unit, functional and conformance tests; TESTS=path picks some'
 	@echo 'make lint     ruff and mypy'
 	@echo 'make tempest  the 81 tests of DefCore, then those of the rebuild; STATE=dir keeps the cloud'
-	@echo 'make chaos    every fault in every step of a rebuild, then kills at random: SEED=n, SECONDS_RANDOM=n'
+	@echo 'make chaos    every fault in every step of a rebuild, then kills at random: SEED=n, METHOD=respawn'
 	@echo 'make clients  clients of other makes, each through a server'"'"'s life; STATE=dir keeps the cloud'
 	@echo 'make guest    as root: log in to a Debian server, rebuild it, log in again, undo; every step proved'
 	@echo 'make images   build the two small Linux images of the demo into IMAGES=dir (default build/images)'
@@ -68,7 +68,8 @@ $(TEMPEST)/set-up: requirements-tempest.lock | $(SET_UP)
 
 chaos: $(SET_UP)
 	@$(BIN)/python -m chaos.run $(CLOUD) $(if $(SEED),--seed $(SEED)) \
-	    $(if $(SECONDS_RANDOM),--seconds-random $(SECONDS_RANDOM)) $(if $(CELLS),--cells "$(CELLS)")
+	    $(if $(SECONDS_RANDOM),--seconds-random $(SECONDS_RANDOM)) $(if $(CELLS),--cells "$(CELLS)") \
+	    $(if $(METHOD),--method $(METHOD))
 
 clients: $(SET_UP)
 	@clients/setup

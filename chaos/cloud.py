@@ -31,6 +31,7 @@ shutdown_timeout = 1
 concurrency = 40
 [rebuild]
 settle = 1
+method = {method}
 [agent]
 reserve_mb = 1
 [quota]
@@ -45,10 +46,13 @@ STRANGER = ("sleep", "3600")
 
 @dataclass
 class ChaosCloud:
-    """A cloud with chaos' own agent. `home` holds the state directory and the log of the supervisor."""
+    """A cloud with chaos' own agent. `home` holds the state directory and the log of the supervisor; `method`
+    is `[rebuild] method`.
+    """
 
     home: Path
     port_offset: int
+    method: str = "auto"
     _process: subprocess.Popen[str] | None = field(default=None, init=False)
     _strangers: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
 
@@ -73,7 +77,7 @@ class ChaosCloud:
         local = self.state.path / "local"
         local.mkdir(mode=0o711, parents=True)
         self.state.path.chmod(0o711)
-        renova = RENOVA_CONF.format(compute=self.compute)
+        renova = RENOVA_CONF.format(compute=self.compute, method=self.method)
         for name, text in {**LOCAL, "renova": renova}.items():
             (local / f"{name}.conf").write_text(text)
 

@@ -30,6 +30,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of the random part (default: a new one, which is told)")
     parser.add_argument("--seconds-random", type=float, default=120, help="how long the random part goes on")
     parser.add_argument("--cells", default="", help="only the cells whose line has all of these words")
+    parser.add_argument(
+        "--method",
+        choices=["auto", "respawn"],
+        default="auto",
+        help="the [rebuild] method (%(default)s)",
+    )
     options = parser.parse_args()
     # Whoever ends this ends the cloud too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -45,7 +51,7 @@ def main() -> int:
         # PostgreSQL and QEMU run as users of their own, who have to get through.
         home.chmod(0o711)
         offset = free_port_offset() if options.port_offset is None else options.port_offset
-        cloud = ChaosCloud(home.resolve(), offset)
+        cloud = ChaosCloud(home.resolve(), offset, options.method)
         report = Report()
         wanted = [
             cell for cell in every_cell() if all(word in str(cell) for word in options.cells.split(","))

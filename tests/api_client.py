@@ -13,7 +13,7 @@ from renova.api.app import build, every_route
 from renova.api.auth import Token
 from renova.api.policies import Policy
 from renova.api.requests import Parts, Routes
-from renova.db.session import make_engine, make_reading, make_sessions
+from renova.db.session import make_engine, make_sessions, make_single
 from renova.errors import Unauthenticated
 from tests.fake_glance import FakeGlance
 
@@ -63,7 +63,7 @@ async def api_client(
     parts = Parts(
         conf=conf,
         sessions=make_sessions(engine),
-        reading=make_reading(engine),
+        single=make_single(engine),
         jobs=jobs.make_app(database),
         glance=(glance or FakeGlance()).client,
         policy=Policy(conf),

@@ -26,7 +26,7 @@ from renova.agent.work import Tools
 from renova.agent.worker import Worker
 from renova.clients.glance import Glance
 from renova.clients.keystone import Identity
-from renova.db.session import make_engine, make_reading, make_sessions
+from renova.db.session import make_engine, make_sessions, make_single
 from renova.errors import RenovaError
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ async def run(conf: cfg.ConfigOpts) -> None:
         async with contextlib.AsyncExitStack() as stack:
             engine = make_engine(conf.database.connection, pool_size=2 * (conf.compute.concurrency + 2))
             stack.push_async_callback(engine.dispose)
-            sessions, single = make_sessions(engine), make_reading(engine)
+            sessions, single = make_sessions(engine), make_single(engine)
             identity = Identity(conf)
             http = await stack.enter_async_context(httpx.AsyncClient(verify=identity.tls()))
             glance = Glance(identity, http)

@@ -67,7 +67,7 @@ from renova.api.views.links import Links, base_url
 from renova.clients.glance import Glance
 from renova.clients.keystone import Identity
 from renova.compute.caller import Caller
-from renova.db.session import make_engine, make_reading, make_sessions
+from renova.db.session import make_engine, make_sessions, make_single
 from renova.errors import Invalid
 
 NOUNS = (
@@ -95,7 +95,7 @@ def create() -> "Compute":
     parts = Parts(
         conf=conf,
         sessions=make_sessions(engine),
-        reading=make_reading(engine),
+        single=make_single(engine),
         jobs=jobs.make_app(conf.database.connection),
         glance=Glance(identity, http),
         policy=Policy(conf),

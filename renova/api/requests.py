@@ -39,7 +39,7 @@ class Parts:
 
     conf: cfg.ConfigOpts
     sessions: Sessions
-    reading: Sessions
+    single: Sessions
     jobs: procrastinate.App
     glance: Glance
     policy: Policy
@@ -65,7 +65,7 @@ class Call:
 
     def reading(self) -> AsyncSession:
         """A session for a request that changes nothing, or for what it looks at before it does."""
-        return self.parts.reading()
+        return self.parts.single()
 
     def parse(self, model: type[RequestModel]) -> RequestModel:
         """The body as `model`. Raises Invalid (400) with the sentence that Nova's schemas would answer."""

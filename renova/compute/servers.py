@@ -129,15 +129,18 @@ async def find_server(
     Raises ServerNotFound for what is not there, is another project's (unless the caller is an admin), or was
     deleted (unless `deleted` asks for such ones too).
     """
-    canonical = _canonical(server_id)
+    try:
+        canonical = str(UUID(server_id))
+    except ValueError:
+        raise ServerNotFound(server_id) from None
     values = {
         "id": canonical,
         "deleted": deleted,
         "any_project": caller.is_admin,
         "project_id": caller.project_id,
     }
-    server = canonical and (await session.scalars(_FOUND, values)).unique().one_or_none()
-    if not server:
+    server = (await session.scalars(_FOUND, values)).unique().one_or_none()
+    if server is None:
         raise ServerNotFound(server_id)
     return server
 
@@ -252,11 +255,3 @@ def _of_address(pattern: str, *, six: bool) -> ColumnElement[bool]:
 
 def _has_tags(tags: tuple[str, ...]) -> ColumnElement[bool]:
     return Server.tags.contains(list(tags))
-
-
-def _canonical(text: str) -> str | None:
-    """A server's id as the database has it, or None for what is no id."""
-    try:
-        return str(UUID(text))
-    except ValueError:
-        return None

@@ -60,7 +60,7 @@ def make_sessions(engine: AsyncEngine) -> Sessions:
     return async_sessionmaker(engine, expire_on_commit=False)
 
 
-def make_reading(engine: AsyncEngine) -> Sessions:
+def make_single(engine: AsyncEngine) -> Sessions:
     """Sessions for what only reads, and for a change that is one statement. Each statement sees what is
     committed when it begins, as in a transaction of PostgreSQL's usual kind, and is a transaction of its own,
     without the two round trips of BEGIN and COMMIT.

@@ -32,7 +32,7 @@ from renova.compute.caller import Caller
 from renova.compute.create import NewServer, create_servers
 from renova.compute.quotas import Limits
 from renova.compute.rebuild import Rebuild, begin_rebuild
-from renova.db.session import Sessions, make_reading
+from renova.db.session import Sessions, make_single
 from renova.db.tables import Action, Flavor, Generation, Port, Server, Service
 from tests import sample_images
 from tests.fake_glance import FakeGlance
@@ -76,7 +76,7 @@ class World:
         space = Space(self.conf, (partial(drop_expired, self.conf, self.sessions), cache.evict))
         networks = UserNetworks(self.conf, self.sessions)
         hypervisor, glance = self.agents_hypervisor, self.glance.client
-        single = make_reading(self.sessions.kw["bind"])
+        single = make_single(self.sessions.kw["bind"])
         return Tools(self.conf, self.sessions, single, hypervisor, cache, glance, space, networks)
 
     async def agent(self) -> Worker:
