@@ -1,6 +1,8 @@
 """Writes what a run has measured into docs/performance.md: its tables and its plots.
 
-    python -m bench.page bench/results/RUN.json
+    python -m bench.page bench/results/RUN.json …
+
+Of several runs each has its table of goals; the plots and all the figures are the last one's.
 
 The plots are bars, written as SVG by hand: they need no library and show the difference between two runs.
 """
@@ -80,13 +82,16 @@ def draw(plot: Plot, figures: Figures) -> str | None:
     return "\n".join([*lines, "</svg>", ""])
 
 
-def measured(figures: Figures, run: dict[str, Any], plots: Sequence[Plot]) -> Iterator[str]:
+def held_to_goals(figures: Figures, run: dict[str, Any]) -> Iterator[str]:
     machine = run["machine"]
     yield (
         f"Commit {run['commit']}, {run['ended']}, {machine['cores']} cores, "
         f"QEMU {machine['qemu']} under TCG, Python {machine['python']}."
     )
     yield goals.table(figures)
+
+
+def in_full(figures: Figures, plots: Sequence[Plot]) -> Iterator[str]:
     yield from (f"![{plot.title}](performance/{plot.file}.svg)" for plot in plots)
     yield "Every figure: the median, and how it spread.\n"
     rows = ["| figure | median | p95 | min | max | n | load before, after |", "|" + " --- |" * 7]
@@ -99,8 +104,9 @@ def measured(figures: Figures, run: dict[str, Any], plots: Sequence[Plot]) -> It
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("run", type=Path)
-    figures, run = read(parser.parse_args().run)
+    parser.add_argument("run", type=Path, nargs="+")
+    runs = [read(file) for file in parser.parse_args().run]
+    figures = runs[-1][0]
     PLOTS.mkdir(exist_ok=True)
     drawn = []
     for plot in PLOTS_OF:
@@ -111,7 +117,7 @@ def main() -> None:
             drawn.append(plot)
     text = PAGE.read_text()
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    body = "\n\n".join(measured(figures, run, drawn))
+    body = "\n\n".join([*(part for run in runs for part in held_to_goals(*run)), *in_full(figures, drawn)])
     PAGE.write_text(f"{before}{BEGIN}\n{body}\n{END}{after}")
 
 
