@@ -39,6 +39,9 @@ SETTINGS = {
     "autovacuum_max_workers": "1",
     "password_encryption": "scram-sha-256",
     "log_line_prefix": "%m [%p] %d ",
+    # `renova up` starts it again. One that does so itself was seen (18.4) to live on after its recovery had
+    # failed of a full disk, and to refuse everybody for ever, also when there was room again.
+    "restart_after_crash": "off",
 }
 
 

@@ -7,7 +7,6 @@ import asyncio
 import dataclasses
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,19 +61,13 @@ class Database:
         self._process.wait(30)
 
     def fill_up(self) -> None:
-        """The disk is full, and PostgreSQL has ended of it: it can't begin another segment of its log.
-
-        One session's end need not be PostgreSQL's: it recovers where what is left of a segment is enough for
-        that, and has to be asked for another one again.
-        """
+        """The disk is full, and PostgreSQL has ended of it: it can't begin another segment of its log."""
         self.disk.hog()
-
-        def ended() -> bool:
-            with suppress(CloudError):
+        while self._process.poll() is None:
+            try:
                 self._postgres.execute("SELECT pg_switch_wal() FROM pg_logical_emit_message(true, 'x', 'x')")
-            return self._process.poll() is not None
-
-        wait_until(ended, "PostgreSQL has ended of the full disk")
+            except CloudError:
+                self._process.wait(30)
 
     def said(self) -> str:
         return self._log.read_text()
