@@ -32,7 +32,7 @@ class Service:
 
     async def start(self) -> None:
         self._process = await _spawn(self.command, self.log)
-        self.pid_file.write_text(f"{self._process.pid}\n")
+        write_pid(self.pid_file, self._process.pid)
 
     async def wait_until_it_answers(self) -> None:
         """Raises CloudError if the program ends first, or takes longer than a minute."""
@@ -78,6 +78,13 @@ class Service:
                 self._process.kill()
                 await self._process.wait()
         self.pid_file.unlink(missing_ok=True)
+
+
+def write_pid(path: Path, pid: int) -> None:
+    """Whole or not at all: it may be read at any instant, and half a pid is another's."""
+    new = path.with_suffix(".new")
+    new.write_text(f"{pid}\n")
+    new.replace(path)
 
 
 async def run_to_end(name: str, command: list[str], log: Path) -> None:

@@ -16,7 +16,7 @@ from renova.cloud import config_files, orphans
 from renova.cloud.errors import CloudError
 from renova.cloud.passwords import write_private
 from renova.cloud.postgres import Postgres, find_programs, unprivileged_user
-from renova.cloud.service import Answers, Service, http_answers, run_to_end, socket_answers
+from renova.cloud.service import Answers, Service, http_answers, run_to_end, socket_answers, write_pid
 from renova.cloud.state import State
 
 # Module and arguments of the program that is the agent.
@@ -46,7 +46,7 @@ async def up(state: State, agent: Sequence[str] = AGENT) -> None:
                 for file in (state.ready, state.pid_file("up")):
                     file.unlink(missing_ok=True)
                     stack.callback(file.unlink, missing_ok=True)
-                state.pid_file("up").write_text(f"{os.getpid()}\n")
+                write_pid(state.pid_file("up"), os.getpid())
                 stack.callback(state.clean_run_path)
                 await _run(state, agent, stack)
         except asyncio.CancelledError:

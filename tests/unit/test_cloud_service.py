@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from renova.cloud.errors import CloudError
-from renova.cloud.service import Service, run_to_end
+from renova.cloud.service import Service, run_to_end, write_pid
 from tests.waiting import wait_until
 
 
@@ -22,6 +22,24 @@ def service(directory: Path, script: str, *, answers: bool = False, grace: float
 
 async def until(condition: Callable[[], object], what: str) -> None:
     await asyncio.to_thread(wait_until, condition, what)
+
+
+def test_a_pid_file_is_never_seen_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "example.pid"
+    write_pid(file, 4711)
+    written: list[str] = []
+    write_text = Path.write_text
+
+    def half(path: Path, text: str) -> int:
+        write_text(path, text[:1])
+        written.append(file.read_text())
+        return write_text(path, text)
+
+    monkeypatch.setattr(Path, "write_text", half)
+    write_pid(file, 5822)
+    assert written == ["4711\n"]
+    assert file.read_text() == "5822\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["example.pid"]
 
 
 async def test_a_program_that_ends_before_it_answers_is_told_with_its_last_words(tmp_path: Path) -> None:
