@@ -2,7 +2,6 @@
 
 import logging
 import time
-from contextlib import suppress
 
 from renova.agent.qemu.face import Machine
 from renova.agent.qemu.spec import MachineSpec
@@ -11,9 +10,6 @@ from renova.compute.method import Choice, Method, method_of
 from renova.errors import RenovaError
 
 log = logging.getLogger(__name__)
-# A firmware and a boot loader are 1 to 2 MiB for QEMU, a Linux that has come up is more than a hundred. Who
-# writes to a page with such code in it waits for QEMU to take the code out: docs/decisions/0012.
-MUCH_CODE = 16 * 1024**2
 
 
 async def halt(machine: Machine) -> None:
@@ -60,14 +56,4 @@ async def _choose(work: Work, machine: Machine, spec: MachineSpec) -> Choice:
     if not machine.spec.is_same_machine(spec):
         return Choice(Method.RESPAWN, "the machine itself changes")
     images = [(await work.generation(work.action.detail[end])).image_properties for end in ("from", "to")]
-    choice = method_of(work.tools.conf.rebuild.method, *images, running=True)
-    if choice.method is Method.SWAP and (size := await _translated(machine)) > MUCH_CODE:
-        why = f"QEMU keeps {size // 1024**2} MiB of translated code, which would slow the new system down"
-        return Choice(Method.RESPAWN, why)
-    return choice
-
-
-async def _translated(machine: Machine) -> int:
-    with suppress(RenovaError):  # A swap then finds out what QEMU has.
-        return await machine.translated()
-    return 0
+    return method_of(work.tools.conf.rebuild.method, *images, running=True)

@@ -30,8 +30,8 @@ def method_of(option: str, *properties: Mapping[str, str], running: bool, disks_
     """`option` is `[rebuild] method`, `properties` those of the image before and of the one after,
     `disks_stay` whether the machine keeps its ephemeral and swap disks.
 
-    The host has the last word: it respawns too where the machine itself changes, where QEMU is not well or
-    full of translated code, and where a swap fails.
+    The host has the last word: it respawns too where the machine itself changes, where QEMU is not well, and
+    where a swap fails.
     """
     if not running:
         return Choice(Method.NONE, "the server is off")

@@ -2,15 +2,12 @@
 
 import base64
 import hashlib
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 
 import procrastinate
 import pytest
 
-from renova.agent import exchange
-from renova.agent.exchange import MUCH_CODE
 from renova.compute.undo import Rules, begin_undo
 from renova.db.session import Sessions
 from tests.functional.agent_world import NEW, OLD
@@ -59,19 +56,10 @@ async def test_a_file_on_the_ephemeral_disk_survives_a_rebuild_of_noa(create: Cr
     await world.until_said("guest boot: 2")
 
 
-@pytest.mark.parametrize(
-    ("much_code", "way"),
-    [
-        (sys.maxsize, "swap: the machine stays and its disks are exchanged"),
-        (MUCH_CODE, "respawn: QEMU keeps "),
-    ],
-    ids=["as under KVM", "under TCG"],
-)
-async def test_it_stays_where_it_is_whichever_qemu_goes_on(
-    create: Create, monkeypatch: pytest.MonkeyPatch, much_code: int, way: str
-) -> None:
-    monkeypatch.setattr(exchange, "MUCH_CODE", much_code)
+@pytest.mark.parametrize("method", ["auto", "respawn"])
+async def test_it_stays_where_it_is_whichever_qemu_goes_on(create: Create, method: str) -> None:
     world = await create({"ephemeral": 1})
+    world.conf.set_override("method", method, "rebuild")
     await world.until_said("guest note: none", "guest user data: exit status 1")
     before = world.agents_hypervisor.get(world.server_id)
     assert before is not None
@@ -83,9 +71,9 @@ async def test_it_stays_where_it_is_whichever_qemu_goes_on(
     assert after is not None
     told = await world.said_of("start_guest")
     assert told is not None
-    assert told.startswith(way)
+    assert told.startswith("swap: " if method == "auto" else "respawn: ")
     assert after.spec.generation == 2
-    assert (after.pid == pid) == way.startswith("swap")
+    assert (after.pid == pid) == (method == "auto")
 
 
 async def test_under_nova_it_survives_only_where_that_is_asked_for(create: Create) -> None:

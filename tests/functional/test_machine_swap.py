@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from oslo_config import cfg
 
-from renova.agent.exchange import MUCH_CODE
-from renova.agent.qemu import Machine, MachineSpec
+from renova.agent.qemu import Machine, MachineSpec, translated_code
 from renova.agent.qemu.face import PANICKED, PAUSED, POWERED_OFF
 from renova.agent.qemu.hypervisor import QemuHypervisor
 from renova.agent.qemu.machine import QemuMachine
@@ -105,11 +104,29 @@ async def test_the_end_of_one_guest_is_not_that_of_the_next(
     assert seen == [reason, reason], "the end of a later guest is told too"
 
 
-async def test_the_code_of_a_boot_sector_is_no_reason_for_a_new_qemu(
+async def test_qemu_keeps_no_translated_code_of_the_systems_before(
     hypervisor: QemuHypervisor, make_spec: MakeSpec
 ) -> None:
-    machine = await boot(hypervisor, make_spec(Then.COUNT, marker="the old one"))
-    assert 0 < await machine.translated() < MUCH_CODE
+    machine = await boot(hypervisor, make_spec(Then.HALT, marker="the old one"))
+    assert isinstance(machine, QemuMachine)
+    one_boot = await translated_code.size(machine._monitor)
+    for number in range(4):
+        await hypervisor.swap(make_spec(Then.HALT, marker=f"system {number}", old=machine.spec))
+        await until_said(hypervisor, machine, f"system {number}")
+    assert one_boot / 2 < await translated_code.size(machine._monitor) < one_boot * 2
+    assert [port["label"] for port in await ask(hypervisor, machine.spec.server_id, "query-chardev")].count(
+        translated_code.DEBUGGER
+    ) == 0, "nobody can debug the guest that runs"
+
+
+async def test_a_qemu_that_keeps_its_translated_code_is_none_to_go_on_with(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(translated_code, "MUCH", -1)
+    machine = await boot(hypervisor, make_spec(marker="the old one"))
+    with pytest.raises(RenovaError, match="QEMU keeps 0 MiB of translated code"):
+        await hypervisor.swap(make_spec(old=machine.spec))
+    assert hypervisor.running() == []
 
 
 async def test_a_paused_guest_has_ended_and_makes_room(

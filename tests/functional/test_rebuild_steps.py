@@ -179,21 +179,6 @@ async def test_a_swap_that_fails_becomes_a_new_qemu(world: World) -> None:
     assert silence_in((await start_events(world))["rebuild"], "respawn: the swap failed: no such node")
 
 
-async def test_a_qemu_full_of_translated_code_becomes_a_new_one(world: World) -> None:
-    world.conf.clear_override("method", "rebuild")
-    machine = world.hypervisor.get(world.server_id)
-    assert machine is not None
-    machine.become(machine.spec, Behaviour(translated=100 * 1024**2))
-    was = world.running()
-    assert was is not None
-    await world.ask_rebuild()
-    await world.work()
-    await world.assert_new()
-    assert world.running() != (2, was[1])
-    why = "QEMU keeps 100 MiB of translated code, which would slow the new system down"
-    assert silence_in((await start_events(world))["rebuild"], f"respawn: {why}")
-
-
 async def test_the_event_of_the_start_tells_the_way(world: World) -> None:
     was = world.running()
     assert was is not None

@@ -69,12 +69,6 @@ class Machine(Protocol):
     async def pause(self) -> None:
         """Halt the guest where it is, for good: it has ended. Raises RenovaError where QEMU can't."""
 
-    async def translated(self) -> int:
-        """Bytes of code that QEMU has translated for its guests, and keeps over a reset; 0 under KVM.
-
-        Raises RenovaError where QEMU can't say.
-        """
-
     async def reset(self) -> None:
         """Press the reset button. Raises RenovaError where QEMU can't."""
 

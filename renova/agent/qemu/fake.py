@@ -31,7 +31,6 @@ class Behaviour:
     agent_delay: float | None = None
     sets_passwords: bool = True
     resets: bool = False
-    translated: int = 0
     console: str = ""
 
 
@@ -75,9 +74,6 @@ class FakeMachine:
     async def pause(self) -> None:
         self.end_wanted = True
         self.end(PAUSED)
-
-    async def translated(self) -> int:
-        return self._behaviour.translated
 
     async def reset(self) -> None:
         self._reset_at = time.monotonic()

@@ -3,14 +3,13 @@
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from renova.agent.qemu import block_nodes
+from renova.agent.qemu import block_nodes, translated_code
 from renova.agent.qemu.backup import copy_root
 from renova.agent.qemu.bounded_log import BoundedLog
 from renova.agent.qemu.command_line import GUEST_AGENT_PORT
@@ -162,15 +161,10 @@ class QemuMachine:
                 await self._was_reset.wait()
         except TimeoutError as error:
             raise RenovaError(f"QEMU did not reset its guest within {RESET:.0f} seconds") from error
+        await translated_code.forget(self._monitor)
         await asyncio.to_thread(BoundedLog(self._directory.console).clear)
         self._forget_guest()
         await self.run()
-
-    async def translated(self) -> int:
-        # Under another accelerator the answer is a sentence that says so.
-        told = await self._monitor.execute("human-monitor-command", {"command-line": "info jit"})
-        size = re.search(r"^gen code size\s+(\d+)", told, re.MULTILINE)
-        return int(size[1]) if size else 0
 
     async def reset(self) -> None:
         await self._monitor.execute("system_reset")

@@ -84,11 +84,19 @@ class Monitor:
         """Give QEMU an open file, of which `path` is what people see; returns the number of the set that it
         is the only member of. Raises RenovaError.
         """
+        self._send(descriptor)
+        return int((await self.execute("add-fd", {"opaque": path}))["fdset-id"])
+
+    async def give(self, descriptor: int, name: str) -> None:
+        """Give QEMU a descriptor for a later command that takes its `name`. Raises RenovaError."""
+        self._send(descriptor)
+        await self.execute("getfd", {"fdname": name})
+
+    def _send(self, descriptor: int) -> None:
         try:
             self._client.send_fd_scm(descriptor)
         except (QMPError, OSError) as error:
             raise RenovaError(f"QEMU takes no file: {error}") from error
-        return int((await self.execute("add-fd", {"opaque": path}))["fdset-id"])
 
     async def close(self) -> None:
         """Disconnect. The library complains later about a connection that broke and was not closed."""
