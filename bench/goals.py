@@ -26,7 +26,7 @@ GOALS = (
     Goal("POST to ACTIVE", 60, "424 ms (no VM), 2,960 ms (VM)", "bare QEMU: swap"),
     Goal("guest off the air (stop to cont)", 15, "seconds", "bare QEMU: swap off air"),
     Goal(MASS_ACTIVE, 40, "3.9 to 5.1 /s (no VM)", "bare QEMU: swaps/s"),
-    Goal(MASS_WORDS, 0.8, "-", "bare QEMU: first words/s", share=True),
+    Goal(MASS_WORDS, 0.8, "-", "bare QEMU: swaps, first words/s", share=True),
     Goal(f"GET one server, {CLIENTS} clients", 800, "39 /s"),
     Goal(f"GET detail of {LISTED} servers", 15, "244 ms"),
     Goal("whole cloud idle (PSS)", 450, "1,669 MiB"),
