@@ -59,7 +59,6 @@ def queue_of(host: str) -> str:
 
 async def defer_action(app: procrastinate.App, session: AsyncSession, *, action_id: str, host: str) -> None:
     """Queue an action in the session's own transaction: it exists if and only if what it is about does."""
-    connection = await driver_connection(session)
-    await app.configure_task(RUN_ACTION, queue=queue_of(host), connection=connection).defer_async(
-        action_id=action_id
-    )
+    async with driver_connection(session) as connection:
+        task = app.configure_task(RUN_ACTION, queue=queue_of(host), connection=connection)
+        await task.defer_async(action_id=action_id)

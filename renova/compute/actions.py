@@ -11,14 +11,27 @@ from typing import Any
 from uuid import uuid4
 
 import procrastinate
-from sqlalchemy import func, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from renova import jobs as queue
 from renova.compute.caller import Caller
 from renova.compute.pages import Page, fetch_page
+from renova.db.statements import Statement
 from renova.db.tables import Action, Event, Server
+
+_rows = Action.__table__
+_OPEN = Statement(
+    insert(_rows).values(
+        {
+            _rows.c[name]: bindparam(f"its_{name}")
+            for name in (
+                *("id", "server_id", "action", "request_id", "user_id", "project_id", "host", "detail"),
+            )
+        }
+    )
+)
 
 
 async def open_action(
@@ -31,7 +44,7 @@ async def open_action(
 ) -> None:
     """The action's row and its job, in the transaction that begins it."""
     row = _row(caller, server, name) | {"detail": detail or {}}
-    await session.execute(insert(Action.__table__), row)
+    await _OPEN.run(session, {f"its_{name}": value for name, value in row.items()})
     await queue.defer_action(jobs, session, action_id=row["id"], host=server.host)
 
 

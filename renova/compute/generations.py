@@ -11,6 +11,7 @@ from sqlalchemy import Integer, any_, bindparam, case, delete, func, insert, ins
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from renova.db.statements import Statement
 from renova.db.tables import Generation, Server, System
 from renova.image import Image
 
@@ -36,23 +37,30 @@ _SUPERSEDE = _FORGET_ADMIN_PASS.values(
 
 _columns = inspect(Generation).columns
 _system: dict[Any, Any] = {_columns[name]: bindparam(f"its_{name}") for name in SYSTEM_COLUMNS}
-_WRITE = update(_rows).where(_of_server, _rows.c.number == bindparam("this")).values(_system)
-_ADD = insert(_rows).values(
-    {
-        _rows.c.server_id: bindparam("its_server"),
-        _rows.c.number: bindparam("its_number"),
-        _rows.c.digest: bindparam("its_digest"),
-        _rows.c.disk_format: bindparam("its_disk_format"),
-        _rows.c.size: bindparam("its_size"),
-        _rows.c.admin_pass: bindparam("its_admin_pass"),
-        _rows.c.ephemeral_generation: case(
-            (bindparam("ephemeral_of", type_=Integer) == bindparam("its_number"), bindparam("its_number")),
-            else_=select(_rows.c.ephemeral_generation)
-            .where(_rows.c.server_id == bindparam("its_server"), _rows.c.number == bindparam("ephemeral_of"))
-            .scalar_subquery(),
-        ),
-    }
-    | _system
+_WRITE = Statement(update(_rows).where(_of_server, _rows.c.number == bindparam("this")).values(_system))
+_ADD = Statement(
+    insert(_rows).values(
+        {
+            _rows.c.server_id: bindparam("its_server"),
+            _rows.c.number: bindparam("its_number"),
+            _rows.c.digest: bindparam("its_digest"),
+            _rows.c.disk_format: bindparam("its_disk_format"),
+            _rows.c.size: bindparam("its_size"),
+            _rows.c.admin_pass: bindparam("its_admin_pass"),
+            _rows.c.ephemeral_generation: case(
+                (
+                    bindparam("ephemeral_of", type_=Integer) == bindparam("its_number"),
+                    bindparam("its_number"),
+                ),
+                else_=select(_rows.c.ephemeral_generation)
+                .where(
+                    _rows.c.server_id == bindparam("its_server"), _rows.c.number == bindparam("ephemeral_of")
+                )
+                .scalar_subquery(),
+            ),
+        }
+        | _system
+    )
 )
 
 
@@ -87,7 +95,7 @@ async def add_generation(
         "its_admin_pass": admin_pass,
         "ephemeral_of": ephemeral_of,
     }
-    await session.execute(_ADD, values | _bound(system))
+    await _ADD.run(session, values | _bound(system))
 
 
 async def copy_generation(session: AsyncSession, server: Server) -> None:
@@ -113,7 +121,7 @@ async def copy_generation(session: AsyncSession, server: Server) -> None:
 
 async def write(session: AsyncSession, server_id: str, number: int, system: dict[str, Any]) -> None:
     """What a server has, or had, with this generation."""
-    await session.execute(_WRITE, {"server": server_id, "this": number} | _bound(system))
+    await _WRITE.run(session, {"server": server_id, "this": number} | _bound(system))
 
 
 async def mark_prepared(session: AsyncSession, generation: Generation, virtual_size: int) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from renova.db.statements import Columns, Statement
 from renova.db.tables import Server, ServerGroup, Service
 from renova.errors import Conflict, Invalid, Unavailable
 
@@ -74,12 +75,15 @@ def _preference(group: ServerGroup) -> list[ColumnElement[int]]:
     return [here.desc() if group.policy.endswith("soft-affinity") else here]
 
 
-_AGENT_OF = select(Service).where(Service.host == bindparam("host"), Service.binary == AGENT)
+_services = Columns(Service)
+_AGENT_OF = Statement(
+    select(*_services.all).where(Service.host == bindparam("host"), Service.binary == AGENT)
+)
 
 
 async def agent_of(session: AsyncSession, host: str) -> Service:
     """The agent of a host, whose `address` answers what can't wait for a job. Raises Unavailable."""
-    service: Service | None = await session.scalar(_AGENT_OF, {"host": host})
-    if service is None:
+    row = await _AGENT_OF.row(session, {"host": host})
+    if row is None:
         raise Unavailable(f"No agent has ever reported from host {host}.")
-    return service
+    return _services.make(row)

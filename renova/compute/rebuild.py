@@ -137,9 +137,9 @@ async def begin_rebuild(
         caller,
         server,
         REBUILD[profile],
+        makes_generation=True,
         progress=1,
-        generations_made=Server.generations_made + 1,
-        **rebuild.changes(server),
+        **earlier | rebuild.changes(server),
     )
     await generations.write(session, server.id, server.generation, earlier)
     new = server.generations_made

@@ -76,7 +76,7 @@ async def begin_resize(
         transition,
         flavor=later,
         progress=0,
-        generations_made=Server.generations_made + 1,
+        makes_generation=True,
         **changes,
     )
     await generations.copy_generation(session, server)

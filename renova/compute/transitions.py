@@ -8,33 +8,31 @@ from collections.abc import Collection
 from functools import cache, partial
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, inspect, or_, select, true, update
+from sqlalchemy import Text, any_, bindparam, func, or_, select, true, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm.attributes import set_committed_value
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from renova.compute.caller import Caller
 from renova.compute.states import TaskState, Transition
+from renova.db.statements import Columns, Statement
 from renova.db.tables import Server
 from renova.errors import RenovaError, ServerBusy, ServerLocked, ServerNotFound
 
-COLUMNS = tuple(attribute.key for attribute in inspect(Server).column_attrs)
-_VALUES = tuple(getattr(Server, column) for column in COLUMNS)
-# Made once, which costs as much time as to run it.
-_ROW = select(*_VALUES).where(Server.id == bindparam("id"))
-_LOCKED_ROW = _ROW.with_for_update()
+_columns = Columns(Server)
+_row = select(*_columns.all).where(Server.id == bindparam("server"))
+_ROW = Statement(_row)
+_LOCKED_ROW = Statement(_row.with_for_update())
 _servers = Server.__table__
 
 
 async def lock(session: AsyncSession, server: Server) -> None:
     """Wait for whoever is changing the row, and read it again."""
-    _take(server, (await session.execute(_LOCKED_ROW, {"id": server.id})).one())
+    await _read(session, server, _LOCKED_ROW)
 
 
-def _take(server: Server, row: Row[Any]) -> None:
-    """What PostgreSQL says that the row holds: the ORM is not to guess it."""
-    for column, value in zip(COLUMNS, row, strict=True):
-        set_committed_value(server, column, value)
+async def _read(session: AsyncSession, server: Server, statement: Statement) -> None:
+    (row,) = await statement.rows(session, {"server": server.id})
+    _columns.fill(server, row)
 
 
 async def begin(
@@ -42,41 +40,61 @@ async def begin(
     caller: Caller,
     server: Server,
     transition: Transition,
+    *,
+    makes_generation: bool = False,
     **values: Any,
 ) -> None:
     """Set the transition's task_state and `values`, or raise what stands against it and change nothing.
 
-    `fault` tells of the last action until the next one begins, so it is cleared here.
+    `fault` tells of the last action until the next one begins, so it is cleared here. `makes_generation`
+    takes the next number for one, `generations_made`.
 
     Raises ServerNotFound (deleted meanwhile), ServerLocked, ServerBusy (wrong state, or a task is under way).
     """
-    statement = _claim(transition, over_lock=caller.is_admin or not transition.heeds_lock).values(values)
-    begun = (await session.execute(statement, {"server": server.id})).one_or_none()
+    over_lock = caller.is_admin or not transition.heeds_lock
+    claim = _claim(transition, frozenset(values), over_lock=over_lock, makes_generation=makes_generation)
+    begun = await claim.row(
+        session, {"server": server.id} | {_new(column): value for column, value in values.items()}
+    )
     if begun is None:
-        _take(server, (await session.execute(_ROW, {"id": server.id})).one())
+        await _read(session, server, _ROW)
         check(caller, server, transition)
         # What stood against it is gone again: a client that asks once more will have it.
         raise ServerBusy(server.id, transition.nova_name, "task_state", None)
-    _take(server, begun)
+    _columns.fill(server, begun)
 
 
 @cache
-def _claim(transition: Transition, *, over_lock: bool) -> ReturningUpdate[Any]:
-    """The compare-and-set of a transition."""
-    statement = (
+def _claim(
+    transition: Transition, columns: frozenset[str], *, over_lock: bool, makes_generation: bool
+) -> Statement:
+    """The compare-and-set of a transition that sets these columns. Its callers are few, and so are these."""
+    values: dict[Any, Any] = {getattr(Server, column): bindparam(_new(column)) for column in columns}
+    if makes_generation:
+        values[Server.generations_made] = Server.generations_made + 1
+    sources, interrupts = sorted(transition.sources), sorted(transition.interrupts)
+    return Statement(
         update(Server)
         .where(
             Server.id == bindparam("server"),
             Server.deleted_at.is_(None),
-            Server.vm_state.in_(transition.sources),
-            or_(Server.task_state.is_(None), Server.task_state.in_(transition.interrupts)),
+            Server.vm_state == any_(bindparam("sources", sources, ARRAY(Text))),
+            or_(
+                Server.task_state.is_(None),
+                Server.task_state == any_(bindparam("interrupts", interrupts, ARRAY(Text))),
+            ),
             true() if over_lock else Server.locked_by.is_(None),
             Server.launched_at.is_not(None) if transition.must_have_run else true(),
         )
         .values(task_state=transition.task_state, fault=None, updated_at=func.now())
-        .returning(*_VALUES)
+        .values(values)
+        .returning(*_columns.all)
     )
-    return statement.execution_options(synchronize_session=False)
+
+
+def _new(column: str) -> str:
+    """What a value is called in a statement: by the column's own name SQLAlchemy would set the column."""
+    return f"new_{column}"
 
 
 def check(caller: Caller, server: Server, transition: Transition) -> None:

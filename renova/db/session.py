@@ -4,12 +4,14 @@ One transaction per request and per step: `async with sessions.begin() as sessio
 """
 
 import select
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import psycopg
 from psycopg.types.json import set_json_loads
 from pydantic_core import from_json
-from sqlalchemy import event
+from sqlalchemy import PoolProxiedConnection, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
@@ -29,7 +31,8 @@ def make_engine(url: str, pool_size: int = 10) -> AsyncEngine:
         # One above the size would be made and ended for each use.
         max_overflow=0,
         pool_use_lifo=True,
-        # What asked for no transaction has none to roll back.
+        # A transaction is asked for (`make_sessions`); what did not ask has none to roll back.
+        isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,
         hide_parameters=True,
     )
@@ -56,19 +59,33 @@ def is_dead(connection: psycopg.AsyncConnection) -> bool:
     return bool(poll.poll(0))
 
 
+class Single(AsyncSession):
+    """Each statement is a transaction of its own, without the two round trips of BEGIN and COMMIT. It sees
+    what is committed when it begins, as in a transaction of PostgreSQL's usual kind.
+    """
+
+
 def make_sessions(engine: AsyncEngine) -> Sessions:
-    return async_sessionmaker(engine, expire_on_commit=False)
+    transactions = engine.execution_options(isolation_level="READ COMMITTED")
+    return async_sessionmaker(transactions, expire_on_commit=False)
 
 
 def make_single(engine: AsyncEngine) -> Sessions:
-    """Sessions for what only reads, and for a change that is one statement. Each statement sees what is
-    committed when it begins, as in a transaction of PostgreSQL's usual kind, and is a transaction of its own,
-    without the two round trips of BEGIN and COMMIT.
-    """
-    return make_sessions(engine.execution_options(isolation_level="AUTOCOMMIT"))
+    """Sessions for what only reads, and for a change that is one statement."""
+    return async_sessionmaker(engine, class_=Single, expire_on_commit=False)
 
 
-async def driver_connection(session: AsyncSession) -> psycopg.AsyncConnection:
-    """The psycopg connection under a session, in the session's own transaction."""
-    raw = await (await session.connection()).get_raw_connection()
-    return cast(psycopg.AsyncConnection, raw.driver_connection)
+@asynccontextmanager
+async def driver_connection(session: AsyncSession) -> AsyncIterator[psycopg.AsyncConnection]:
+    """The psycopg connection under a session, in the session's own transaction if it has one."""
+    if isinstance(session, Single) and not session.in_transaction():
+        # It has no connection yet and needs none: to take one of the pool for this is a fifth of the work.
+        assert isinstance(session.bind, AsyncEngine)
+        pooled: PoolProxiedConnection = await session.bind.raw_connection()
+        try:
+            yield cast(psycopg.AsyncConnection, pooled.driver_connection)
+        finally:
+            pooled.close()
+    else:
+        raw = await (await session.connection()).get_raw_connection()
+        yield cast(psycopg.AsyncConnection, raw.driver_connection)

@@ -12,6 +12,7 @@ from uuid import uuid4
 import procrastinate
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import selectinload
 
 from renova import conf as options
@@ -32,7 +33,7 @@ from renova.compute.caller import Caller
 from renova.compute.create import NewServer, create_servers
 from renova.compute.quotas import Limits
 from renova.compute.rebuild import Rebuild, begin_rebuild
-from renova.db.session import Sessions, make_single
+from renova.db.session import make_sessions, make_single
 from renova.db.tables import Action, Flavor, Generation, Port, Server, Service
 from tests import sample_images
 from tests.fake_glance import FakeGlance
@@ -48,8 +49,8 @@ class Killed(BaseException):
 class World:
     """One host with one server on it, and the owner who asks for things."""
 
-    def __init__(self, home: Path, sessions: Sessions, jobs: procrastinate.App) -> None:
-        self.sessions, self.jobs = sessions, jobs
+    def __init__(self, home: Path, engine: AsyncEngine, jobs: procrastinate.App) -> None:
+        self.sessions, self.single, self.jobs = make_sessions(engine), make_single(engine), jobs
         self.behaviour = Behaviour(agent_delay=0)
         self.behaviour_of: dict[int, Behaviour] = {}
         self.glance = FakeGlance()
@@ -76,8 +77,7 @@ class World:
         space = Space(self.conf, (partial(drop_expired, self.conf, self.sessions), cache.evict))
         networks = UserNetworks(self.conf, self.sessions)
         hypervisor, glance = self.agents_hypervisor, self.glance.client
-        single = make_single(self.sessions.kw["bind"])
-        return Tools(self.conf, self.sessions, single, hypervisor, cache, glance, space, networks)
+        return Tools(self.conf, self.sessions, self.single, hypervisor, cache, glance, space, networks)
 
     async def agent(self) -> Worker:
         """An agent that has just started."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import procrastinate
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from renova import jobs as renova_jobs
 from renova.cloud.postgres import Postgres, find_programs, unprivileged_user
@@ -71,11 +72,16 @@ def database(postgres: Postgres, template: str) -> Iterator[str]:
 
 
 @pytest.fixture
-async def sessions(database: str) -> AsyncIterator[Sessions]:
-    """What the API and the agent make their transactions from: `async with sessions.begin() as session`."""
+async def engine(database: str) -> AsyncIterator[AsyncEngine]:
     engine = make_engine(database)
-    yield make_sessions(engine)
+    yield engine
     await engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: AsyncEngine) -> Sessions:
+    """What the API and the agent make their transactions from: `async with sessions.begin() as session`."""
+    return make_sessions(engine)
 
 
 @pytest.fixture
@@ -91,9 +97,9 @@ def _url(postgres: Postgres, name: str) -> str:
 
 
 @pytest.fixture
-async def world(tmp_path: Path, sessions: Sessions, jobs: procrastinate.App) -> World:
+async def world(tmp_path: Path, engine: AsyncEngine, jobs: procrastinate.App) -> World:
     """A host without QEMU, and one running server on it."""
-    world = World(tmp_path, sessions, jobs)
+    world = World(tmp_path, engine, jobs)
     await world.create()
     return world
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import procrastinate
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from renova.agent.qemu.hypervisor import QemuHypervisor
-from renova.db.session import Sessions
 from renova.db.tables import Event
 from tests.functional.agent_world import World
 
@@ -22,8 +22,8 @@ DEADLINE = 120.0
 class QemuWorld(World):
     """Its directory is closed to every other user, as an agent's are."""
 
-    def __init__(self, home: Path, sessions: Sessions, jobs: procrastinate.App) -> None:
-        super().__init__(home, sessions, jobs)
+    def __init__(self, home: Path, engine: AsyncEngine, jobs: procrastinate.App) -> None:
+        super().__init__(home, engine, jobs)
         self.conf.set_override("run_path", str(home / "run"))
         if os.geteuid() == 0:
             self.conf.set_override("qemu_user", "nobody", "compute")
@@ -56,10 +56,10 @@ class QemuWorld(World):
 
 
 @asynccontextmanager
-async def qemu_world(sessions: Sessions, jobs: procrastinate.App) -> AsyncIterator[QemuWorld]:
+async def qemu_world(engine: AsyncEngine, jobs: procrastinate.App) -> AsyncIterator[QemuWorld]:
     """Before its server is created, and until nothing is left of it."""
     home = Path(tempfile.mkdtemp(prefix="renova-"))
-    world = QemuWorld(home, sessions, jobs)
+    world = QemuWorld(home, engine, jobs)
     yield world
     await world.agents_hypervisor.remove(world.server_id)
     await world.agents_hypervisor.close()

@@ -11,6 +11,7 @@ import procrastinate
 import pytest
 from pycdlib import PyCdlib
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from renova.agent import operations
 from renova.agent.qemu.fake import Behaviour
@@ -157,13 +158,13 @@ async def test_an_agent_killed_at_any_step_does_not_lose_it(
 
 
 async def test_a_new_server_finds_it_on_its_config_drive_alone(
-    tmp_path: Path, sessions: Sessions, jobs: procrastinate.App
+    tmp_path: Path, engine: AsyncEngine, jobs: procrastinate.App
 ) -> None:
-    world = World(tmp_path, sessions, jobs)
+    world = World(tmp_path, engine, jobs)
     await world.create(admin_pass=PASSWORD)
     assert meta_data(world, 1)["admin_pass"] == PASSWORD
     assert (await world.machine_of(1)).passwords == {}
-    assert await passwords_in(sessions) == set()
+    assert await passwords_in(world.sessions) == set()
     await world.ask_rebuild(profile="noa")
     await world.work()
     assert "admin_pass" not in meta_data(world, 2)

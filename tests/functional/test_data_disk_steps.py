@@ -12,13 +12,13 @@ import procrastinate
 import pytest
 from pycdlib import PyCdlib
 from sqlalchemy import func, update
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from renova.agent import operations
 from renova.compute import resize
 from renova.compute.power import begin_delete
 from renova.compute.quotas import Limits
 from renova.compute.undo import Rules, begin_undo
-from renova.db.session import Sessions
 from renova.db.tables import Flavor, Generation
 from renova.errors import Invalid
 from tests.functional.agent_world import (
@@ -42,9 +42,9 @@ RESIZE = [step.name for step in operations.OPERATIONS["resize"].steps]
 
 
 @pytest.fixture
-async def world(tmp_path: Path, sessions: Sessions, jobs: procrastinate.App) -> World:
+async def world(tmp_path: Path, engine: AsyncEngine, jobs: procrastinate.App) -> World:
     """A server with an ephemeral disk of 1 GiB and a swap disk of 64 MiB."""
-    world = World(tmp_path, sessions, jobs)
+    world = World(tmp_path, engine, jobs)
     await world.create(sizes={"ephemeral": 1, "swap": 64})
     return world
 
@@ -301,12 +301,12 @@ async def test_an_ephemeral_disk_never_shrinks(world: World) -> None:
 
 
 async def test_disks_that_come_with_a_resize(
-    tmp_path: Path, sessions: Sessions, jobs: procrastinate.App
+    tmp_path: Path, engine: AsyncEngine, jobs: procrastinate.App
 ) -> None:
-    world = World(tmp_path, sessions, jobs)
+    world = World(tmp_path, engine, jobs)
     await world.create()
     assert attached(world) == []
-    async with sessions.begin() as session:
+    async with world.sessions.begin() as session:
         flavor = Flavor(id="large", name="large", vcpus=1, ram=512, disk=2, ephemeral=2, swap=32)
         session.add(flavor)
     await ask_resize(world, flavor)

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import procrastinate
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from renova.compute.undo import Rules, begin_undo
-from renova.db.session import Sessions
 from tests.functional.agent_world import NEW, OLD
 from tests.functional.qemu_world import QemuWorld, qemu_world
 from tests.guest.linux import shared_image
@@ -29,11 +29,11 @@ Create = Callable[[dict[str, int]], Awaitable[QemuWorld]]
 
 @pytest.fixture
 async def create(
-    sessions: Sessions, jobs: procrastinate.App, tmp_path_factory: pytest.TempPathFactory
+    engine: AsyncEngine, jobs: procrastinate.App, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Create]:
     """Makes the server, with data disks of these sizes."""
     image = shared_image(tmp_path_factory).read_bytes()
-    async with qemu_world(sessions, jobs) as world:
+    async with qemu_world(engine, jobs) as world:
         for image_id in (OLD, NEW):
             world.glance.add(image_id, image, hw_qemu_guest_agent="yes")
 

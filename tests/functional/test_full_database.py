@@ -18,7 +18,7 @@ from renova.agent.engine import Deed
 from renova.agent.work import Work
 from renova.cloud.errors import CloudError
 from renova.cloud.postgres import Postgres, find_programs, unprivileged_user
-from renova.db.session import make_engine, make_sessions
+from renova.db.session import make_engine
 from renova.db.upgrade import upgrade
 from tests import sample_images
 from tests.functional.agent_world import NEW, STEPS, World, with_step
@@ -94,7 +94,7 @@ async def world(database_there: Database, monkeypatch: pytest.MonkeyPatch) -> As
     engine = make_engine(database_there.url)
     app = renova_jobs.make_app(database_there.url)
     async with app.open_async():
-        world = World(database_there.disk.path / "state", make_sessions(engine), app)
+        world = World(database_there.disk.path / "state", engine, app)
         await world.create()
         yield world
     await engine.dispose()

@@ -7,6 +7,7 @@ from typing import Any
 
 import procrastinate
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from renova.agent import config_drive, operations, relief
 from renova.agent.engine import Deed
@@ -17,7 +18,6 @@ from renova.agent.work import Work
 from renova.compute import resize, snapshots
 from renova.compute.quotas import Limits
 from renova.compute.states import PowerState
-from renova.db.session import Sessions
 from renova.db.tables import Flavor
 from tests import sample_images
 from tests.fake_glance import CALLER
@@ -34,8 +34,8 @@ def disk() -> Iterator[SmallDisk]:
 
 
 @pytest.fixture
-async def world(disk: SmallDisk, sessions: Sessions, jobs: procrastinate.App) -> World:
-    world = World(disk.path / "state", sessions, jobs)
+async def world(disk: SmallDisk, engine: AsyncEngine, jobs: procrastinate.App) -> World:
+    world = World(disk.path / "state", engine, jobs)
     await world.create()
     return world
 

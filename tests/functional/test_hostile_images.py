@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import procrastinate
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from renova.db.session import Sessions
 from tests import sample_images
 from tests.functional.agent_world import NEW, OLD
 from tests.functional.api_without_agent import Api, api_without_agent
@@ -52,10 +52,10 @@ async def test_a_request_for_it_is_refused_and_changes_nothing(api: Api, data: b
 
 
 async def test_one_that_only_qemu_sees_through_gives_way_to_the_old_system(
-    sessions: Sessions, jobs: procrastinate.App, tmp_path: Path
+    engine: AsyncEngine, jobs: procrastinate.App, tmp_path: Path
 ) -> None:
     """Its disk is larger than its table can tell of."""
-    async with qemu_world(sessions, jobs) as world:
+    async with qemu_world(engine, jobs) as world:
         image = write_image(tmp_path / "old.qcow2", "still here", Then.OBEY, disk_format="qcow2")
         world.glance.add(OLD, image.read_bytes())
         world.glance.add(NEW, sample_images.qcow2(900 * MIB, l1_entries=1))

@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from tests.functional.agent_world import OLD, World
 from tests.functional.api_without_agent import Api, api_without_agent
 
-# Two to find the server and its host's agent; then the lock, the new values, the two generations and the
-# action. The job is one more, straight through the driver.
-REBUILD = 7
+# Two to find the server and its host's agent; then the lock, the new values, the two generations, the action
+# and its job.
+REBUILD = 8
 MANY = 50
 # Of an agent: the action, the server and its generations; one as each of six steps begins; the marks that the
 # disks are whole and whose system it is; four that settle it; what is useless, its rows, the action's end.
@@ -30,15 +30,17 @@ async def api(database: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """What is sent through SQLAlchemy inside."""
+    """What is sent to PostgreSQL inside, by whatever part of the program."""
     sent: list[str] = []
+    execute = psycopg.AsyncCursor.execute
 
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+    async def note(cursor: Any, statement: Any, *values: Any, **options: Any) -> Any:
         sent.append(statement)
+        return await execute(cursor, statement, *values, **options)
 
-    event.listen(Engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(Engine, "before_cursor_execute", note)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psycopg.AsyncCursor, "execute", note)
+        yield sent
 
 
 async def test_the_number_of_statements_does_not_grow_with_the_servers(api: Api) -> None:

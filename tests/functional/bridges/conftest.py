@@ -9,23 +9,23 @@ from pathlib import Path
 
 import procrastinate
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from renova.agent.networks import links
 from renova.agent.networks.bridge import BridgedNetworks
 from renova.agent.networks.names import Names
 from renova.agent.networks.removal import remove
-from renova.db.session import Sessions
 from tests.functional.agent_world import World
 from tests.functional.bridges.site import Site, serving
 from tests.functional.linux_machines import short_run_path
 
 
 @pytest.fixture
-async def world(tmp_path: Path, sessions: Sessions, jobs: procrastinate.App) -> AsyncIterator[World]:
+async def world(tmp_path: Path, engine: AsyncEngine, jobs: procrastinate.App) -> AsyncIterator[World]:
     """A host without servers, which chooses a range of its own. At the end the kernel has nothing of it."""
     if os.geteuid() != 0:
         pytest.skip("bridges, taps and the firewall need root")
-    world = World(tmp_path, sessions, jobs)
+    world = World(tmp_path, engine, jobs)
     with short_run_path(world):
         yield world
         names = Names.of(world.conf.run_path)
