@@ -11,9 +11,9 @@ import traceback
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from renova.agent.patience import DATABASE_AWAY
 from renova.agent.work import Interrupted, Work
 from renova.compute import action_log
 from renova.compute.action_log import NOTHING, Ended
@@ -137,7 +137,7 @@ async def _do(work: Work, name: str, deed: Deed) -> Ended:
     work.percent = 0
     try:
         await deed(work)
-    except (OperationalError, InterfaceError, Interrupted):
+    except (*DATABASE_AWAY, Interrupted):
         raise
     except Exception as exception:
         log.exception("action %s (%s): %s failed", work.action.id, work.action.action, name)
@@ -151,8 +151,7 @@ async def _settle(work: Work, end: End, tasks: Tasks, ended: Ended, message: str
     async with work.tools.sessions() as session:
         settled = await end(session, work.action, tasks)
         if settled:
-            await action_log.end_step(session, work.action, ended)
-            await action_log.mark_settled(session, work.action, message)
+            await action_log.mark_settled(session, work.action, ended, message)
             await session.commit()
     if not settled:
         # Nothing of it stays. The last step has ended all the same.

@@ -6,10 +6,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import psycopg
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+# The database is away, or its disk is full: what SQLAlchemy says then, and what psycopg does.
+DATABASE_AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 # Seconds between two tries while the database is away.
 AWAY = 2
 # Seconds after which an outage that goes on is told of again: a log may lie on the disk that is full.
@@ -29,8 +32,8 @@ async def patiently(deed: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await deed()
-        except (OperationalError, InterfaceError) as error:
+        except DATABASE_AWAY as error:
             if time.monotonic() >= said + SAY_AGAIN:
                 said = time.monotonic()
-                log.warning("The database is away: %s", error.orig)
+                log.warning("The database is away: %s", getattr(error, "orig", error))
         await asyncio.sleep(AWAY)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from oslo_config import cfg
 from sqlalchemy import bindparam, select, update
-from sqlalchemy.orm import joinedload, undefer
+from sqlalchemy.orm.attributes import set_committed_value
 
 from renova.agent.images import ImageCache
 from renova.agent.networks.face import Networks
@@ -15,21 +15,25 @@ from renova.agent.qemu.face import Hypervisor
 from renova.agent.space import Space
 from renova.clients.glance import Glance
 from renova.db.session import Sessions
-from renova.db.tables import Action, Generation, Port, Server
+from renova.db.statements import Columns, Statement
+from renova.db.tables import Action, Generation, Network, Port, Server
 
 T = TypeVar("T")
 # What a rebuild's progress is when a step has been done; fetching the image fills the range up to FETCHED.
 FETCHED, PREPARED, STOPPED, SWAPPED, STARTED, ALIVE = 40, 50, 60, 65, 75, 95
-_SERVER = (
-    select(Server)
-    .where(Server.id == bindparam("id"))
-    .options(joinedload(Server.ports).joinedload(Port.network))
+_server, _generation, _port, _network = Columns(Server), Columns(Generation), Columns(Port), Columns(Network)
+_SYSTEMS = Statement(
+    select(*_server.all, *_generation.all).where(
+        Server.id == bindparam("id"), Generation.server_id == Server.id
+    )
 )
-_GENERATIONS = (
-    select(Generation).where(Generation.server_id == bindparam("id")).options(undefer(Generation.admin_pass))
+_PORTS = Statement(
+    select(*_port.all, *_network.all)
+    .where(Port.server_id == bindparam("id"), Network.id == Port.network_id)
+    .order_by(Port.position)
 )
 _servers = Server.__table__
-_PROGRESS = (
+_PROGRESS = Statement(
     update(_servers)
     .where(_servers.c.id == bindparam("server_id"), _servers.c.progress < bindparam("percent"))
     .values(progress=bindparam("percent"))
@@ -105,15 +109,24 @@ class Work:
         if self._server is None:
             this = {"id": self.action.server_id}
             async with self.tools.single() as session:
-                self._generations = {row.number: row for row in await session.scalars(_GENERATIONS, this)}
-                self._server = (await session.scalars(_SERVER, this)).unique().one()
+                systems = await _SYSTEMS.rows(session, this)
+                plugs = await _PORTS.rows(session, this)
+            width = len(_server.all)
+            server = _server.make(systems[0][:width])
+            generations = [_generation.make(row[width:]) for row in systems]
+            width = len(_port.all)
+            ports = [_port.make(row[:width]) for row in plugs]
+            for port, row in zip(ports, plugs, strict=True):
+                set_committed_value(port, "network", _network.make(row[width:]))
+            set_committed_value(server, "ports", ports)
+            self._server, self._generations = server, {row.number: row for row in generations}
 
     async def progress(self, percent: int) -> None:
         """Show how far the action is, in the midst of a step. Not a change of the server: `updated` stays as
         it is.
         """
         async with self.tools.single() as session:
-            await session.execute(_PROGRESS, {"server_id": self.action.server_id, "percent": percent})
+            await _PROGRESS.run(session, {"server_id": self.action.server_id, "percent": percent})
 
     async def unless_interrupted(self, waiting: Coroutine[Any, Any, T]) -> T:
         """Wait for what may be given up at any point. Raises Interrupted as soon as another action takes

@@ -27,10 +27,12 @@ from renova.agent.work import Interrupted, Tools, Work
 from renova.compute import actions, power
 from renova.compute.hosts import AGENT
 from renova.compute.states import VmState
+from renova.db.statements import Columns, Statement
 from renova.db.tables import Action, Server, Service
 
 log = logging.getLogger(__name__)
-_ACTION = select(Action).where(Action.id == bindparam("id"))
+_action = Columns(Action)
+_ACTION = Statement(select(*_action.all).where(Action.id == bindparam("id")))
 
 
 class Worker:
@@ -111,7 +113,8 @@ class Worker:
 
     async def _open_action(self, action_id: str) -> Action | None:
         async with self._tools.single() as session:
-            action = await session.scalar(_ACTION, {"id": action_id})
+            row = await _ACTION.row(session, {"id": action_id})
+        action = _action.make(row) if row else None
         return action if action is not None and action.finished_at is None else None
 
     async def sweep(self) -> list[asyncio.Task[None]]:

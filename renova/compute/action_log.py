@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute.states import TaskState
+from renova.db.statements import Statement
 from renova.db.tables import Action, Event, Server
 
 _servers, _actions, _events = Server.__table__, Action.__table__, Event.__table__
@@ -50,20 +51,27 @@ _begin_step = (
         set_={"finished_at": None, "result": None, "details": None, "traceback": None},
     )
 )
-_NEXT_STEP = select(_goes_on.c.id).add_cte(
-    _end_step.cte("end_step"),
-    _begin_step.cte("begin_step"),
-    _note.where(exists().select_from(_goes_on)).cte("note"),
+_NEXT_STEP = Statement(
+    select(_goes_on.c.id).add_cte(
+        _end_step.cte("end_step"),
+        _begin_step.cte("begin_step"),
+        _note.where(exists().select_from(_goes_on)).cte("note"),
+    )
 )
-_MARK_FAILED = _note.values(failed_step=bindparam("ended"), message=bindparam("why")).add_cte(
-    _end_step.cte("end_step")
+_END_STEP = Statement(_end_step)
+_MARK_FAILED = Statement(
+    _note.values(failed_step=bindparam("ended"), message=bindparam("why")).add_cte(_end_step.cte("end_step"))
 )
-_MARK_SETTLED = _note.values(settled_at=func.now(), message=bindparam("why"))
-_FINISH = _note.values(finished_at=func.now(), message=bindparam("why")).add_cte(
-    update(_events)
-    .where(_events.c.action_id == _this, _events.c.finished_at.is_(None))
-    .values(finished_at=func.now(), result="Error", details=bindparam("why"))
-    .cte("end_steps")
+_MARK_SETTLED = Statement(
+    _note.values(settled_at=func.now(), message=bindparam("why")).add_cte(_end_step.cte("end_step"))
+)
+_FINISH = Statement(
+    _note.values(finished_at=func.now(), message=bindparam("why")).add_cte(
+        update(_events)
+        .where(_events.c.action_id == _this, _events.c.finished_at.is_(None))
+        .values(finished_at=func.now(), result="Error", details=bindparam("why"))
+        .cte("end_steps")
+    )
 )
 
 
@@ -108,26 +116,26 @@ async def next_step(
         "percent": percent,
         "begun": name,
     }
-    return await session.scalar(_NEXT_STEP, values | ended.values()) is not None
+    return await _NEXT_STEP.row(session, values | ended.values()) is not None
 
 
 async def end_step(session: AsyncSession, action: Action, ended: Ended) -> None:
-    """The last step has come to its end."""
-    await session.execute(_end_step, {"this": action.id} | ended.values())
+    """The last step has come to its end, and nothing follows it."""
+    await _END_STEP.run(session, {"this": action.id} | ended.values())
 
 
 async def mark_failed(session: AsyncSession, action: Action, ended: Ended, message: str) -> None:
     """This step has failed. From here the action only goes backwards, also after its agent was killed."""
     action.failed_step, action.message = ended.name, message
-    await session.execute(_MARK_FAILED, {"this": action.id, "why": message} | ended.values())
+    await _MARK_FAILED.run(session, {"this": action.id, "why": message} | ended.values())
 
 
-async def mark_settled(session: AsyncSession, action: Action, message: str | None) -> None:
-    """The server's row says how the action ended. Only tidying is left, and nothing can fail the action any
-    more.
+async def mark_settled(session: AsyncSession, action: Action, ended: Ended, message: str | None) -> None:
+    """The last step has come to its end, and the server's row says how the action ended. Only tidying is
+    left, and nothing can fail the action any more.
     """
     action.settled_at, action.message = datetime.now(UTC), message
-    await session.execute(_MARK_SETTLED, {"this": action.id, "why": message})
+    await _MARK_SETTLED.run(session, {"this": action.id, "why": message} | ended.values())
 
 
 async def finish_action(session: AsyncSession, action: Action, message: str | None) -> None:
@@ -136,4 +144,4 @@ async def finish_action(session: AsyncSession, action: Action, message: str | No
     A step that was begun and then given up, by this agent or by one that was killed, ends with it.
     """
     action.finished_at, action.message = datetime.now(UTC), message
-    await session.execute(_FINISH, {"this": action.id, "why": message})
+    await _FINISH.run(session, {"this": action.id, "why": message})

@@ -19,19 +19,23 @@ SYSTEM_COLUMNS = tuple(System.__annotations__)
 # Of each rebuild: made once, on the table alone.
 _rows = Generation.__table__
 _of_server = _rows.c.server_id == bindparam("server")
-_PREPARED = (
+_PREPARED = Statement(
     update(_rows)
     .where(_of_server, _rows.c.number == bindparam("this"))
     .values(prepared_at=bindparam("prepared_at"), virtual_size=bindparam("virtual_size"))
 )
 _FORGET_ADMIN_PASS = update(_rows).where(_of_server).values(admin_pass=None)
-_EPHEMERAL = select(_rows.c.number, _rows.c.ephemeral_generation).where(_of_server)
-_FORGET = delete(_rows).where(_of_server, _rows.c.number == any_(bindparam("numbers", type_=ARRAY(Integer))))
-_SUPERSEDE = _FORGET_ADMIN_PASS.values(
-    superseded_at=case(
-        (_rows.c.number == bindparam("old"), func.now()),
-        (_rows.c.number == bindparam("new"), null()),
-        else_=_rows.c.superseded_at,
+_EPHEMERAL = Statement(select(_rows.c.number, _rows.c.ephemeral_generation).where(_of_server))
+_FORGET = Statement(
+    delete(_rows).where(_of_server, _rows.c.number == any_(bindparam("numbers", type_=ARRAY(Integer))))
+)
+_SUPERSEDE = Statement(
+    _FORGET_ADMIN_PASS.values(
+        superseded_at=case(
+            (_rows.c.number == bindparam("old"), func.now()),
+            (_rows.c.number == bindparam("new"), null()),
+            else_=_rows.c.superseded_at,
+        )
     )
 )
 
@@ -128,7 +132,7 @@ async def mark_prepared(session: AsyncSession, generation: Generation, virtual_s
     """Its files are whole, and its root disk has so many bytes."""
     generation.prepared_at, generation.virtual_size = datetime.now(UTC), virtual_size
     values = {"prepared_at": generation.prepared_at, "virtual_size": virtual_size}
-    await session.execute(_PREPARED, {"server": generation.server_id, "this": generation.number} | values)
+    await _PREPARED.run(session, {"server": generation.server_id, "this": generation.number} | values)
 
 
 async def forget_admin_pass(session: AsyncSession, server_id: str) -> None:
@@ -140,7 +144,7 @@ async def supersede(session: AsyncSession, server_id: str, old: int, new: int) -
     """From now on `new` is the server's and `old` is kept for going back to it. No password is still to be
     set.
     """
-    await session.execute(_SUPERSEDE, {"server": server_id, "old": old, "new": new})
+    await _SUPERSEDE.run(session, {"server": server_id, "old": old, "new": new})
 
 
 async def previous_of(session: AsyncSession, server: Server) -> Generation | None:
@@ -191,15 +195,14 @@ async def share_ephemeral(session: AsyncSession, server_id: str, old: int, new: 
 
 async def ephemeral_generations(session: AsyncSession, server_id: str) -> dict[int, int | None]:
     """The number of each generation of a server, and of the one that made its ephemeral disk."""
-    rows = await session.execute(_EPHEMERAL, {"server": server_id})
-    return {row.number: row.ephemeral_generation for row in rows}
+    return dict(await _EPHEMERAL.rows(session, {"server": server_id}))
 
 
 async def forget(session: AsyncSession, server_id: str, numbers: Collection[int]) -> None:
     """Drop generations whose files are gone; the base images that only they pinned may be evicted from now
     on.
     """
-    await session.execute(_FORGET, {"server": server_id, "numbers": list(numbers)})
+    await _FORGET.run(session, {"server": server_id, "numbers": list(numbers)})
 
 
 def put_back(server: Server, written: System, earlier: System) -> None:

@@ -17,6 +17,7 @@ from renova.compute import actions, generations, transitions
 from renova.compute.caller import Caller
 from renova.compute.hostnames import hostname_after
 from renova.compute.states import REBUILD, PowerState, TaskState, VmState
+from renova.db.statements import Statement
 from renova.db.tables import Action, KeyPair, Server
 from renova.errors import Conflict, RenovaError
 from renova.image import Image
@@ -168,7 +169,7 @@ def detail_of(
 
 
 _servers = Server.__table__
-_SWAP = (
+_SWAP = Statement(
     update(_servers)
     .where(
         _servers.c.id == bindparam("this"),
@@ -187,7 +188,7 @@ async def swap(session: AsyncSession, action: Action) -> bool:
 
     False when the server is being deleted meanwhile.
     """
-    return await session.scalar(_SWAP, {"this": action.server_id, "to": action.detail["to"]}) is not None
+    return await _SWAP.row(session, {"this": action.server_id, "to": action.detail["to"]}) is not None
 
 
 async def unswap(session: AsyncSession, action: Action) -> None:

@@ -64,6 +64,11 @@ class Single(AsyncSession):
     what is committed when it begins, as in a transaction of PostgreSQL's usual kind.
     """
 
+    async def __aexit__(self, *error: Any) -> None:
+        # Where every statement went to a connection that was taken for it alone there is nothing to close.
+        if self.in_transaction():
+            await super().__aexit__(*error)
+
 
 def make_sessions(engine: AsyncEngine) -> Sessions:
     transactions = engine.execution_options(isolation_level="READ COMMITTED")
