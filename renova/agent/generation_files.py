@@ -73,7 +73,7 @@ async def ensure_room(work: Work, generation: Generation, copied: int = 0) -> No
     DiskFull.
     """
     if generation.prepared_at is None:
-        missing = await work.tools.images.missing(generation.digest, generation.disk_format, generation.size)
+        missing = work.tools.images.missing(generation.digest, generation.disk_format, generation.size)
         flavor = (await work.server()).flavor
         empty = disks.EMPTY_SIZE + data_disks.empty_size(flavor) + config_drive.MAX_SIZE
         await work.tools.space.ensure(missing + empty + copied)

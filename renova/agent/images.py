@@ -136,10 +136,10 @@ class ImageCache:
             return None
         return seen.base if _file(seen.base.path) == seen.file else None
 
-    async def missing(self, digest: str, disk_format: str, size: int) -> int:
+    def missing(self, digest: str, disk_format: str, size: int) -> int:
         """How many bytes of an image would have to be fetched."""
         path = self._directory / plain(_name_of(digest, disk_format))
-        return 0 if await in_thread(_is_whole, path, size) else size
+        return 0 if _is_whole(path, size) else size
 
     async def evict(self) -> bool:
         """Remove the base image that was used the longest ago of those that no server has and nobody fetches;

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from oslo_config import cfg
 
-from renova.agent.files import in_thread
 from renova.errors import DiskFull
 
 log = logging.getLogger(__name__)
@@ -32,14 +31,16 @@ class Space:
         self._reclaimers = reclaimers
         self._reclaiming = asyncio.Lock()
 
-    async def available(self) -> int:
+    def available(self) -> int:
         """Bytes that an unprivileged process (QEMU is one) may still write."""
-        return await in_thread(_available, self._directory)
+        # The kernel knows it: to ask takes a tenth of the time that a thread would.
+        figures = os.statvfs(self._directory)
+        return figures.f_bavail * figures.f_frsize
 
     async def ensure(self, need: int) -> None:
         """There are `need` bytes beyond the reserve, freed where they have to be. Raises DiskFull."""
         if not await self.reclaim(self._reserve + need):
-            left = await self.available() // MIB
+            left = self.available() // MIB
             raise DiskFull(
                 f"The host's disk has {left} MiB left: too little for {_mib(need)} MiB "
                 f"and the {_mib(self._reserve)} MiB that are kept free."
@@ -60,18 +61,13 @@ class Space:
 
     async def reclaim(self, wanted: int) -> bool:
         """Free until `wanted` bytes are available; whether they are."""
-        if await self.available() >= wanted:
+        if self.available() >= wanted:
             return True
         async with self._reclaiming:
             for reclaimer in self._reclaimers:
-                while await self.available() < wanted and await reclaimer():
+                while self.available() < wanted and await reclaimer():
                     pass
-            return await self.available() >= wanted
-
-
-def _available(directory: Path) -> int:
-    figures = os.statvfs(directory)
-    return figures.f_bavail * figures.f_frsize
+            return self.available() >= wanted
 
 
 def _mib(size: int) -> int:
