@@ -32,6 +32,7 @@ from renova.agent.qemu.hypervisor import QemuHypervisor
 from renova.agent.qemu.machine import QemuMachine
 from renova.agent.work import Work
 from renova.clients.glance import Glance
+from renova.db.statements import Statement
 
 IMAGE, FILE, MACHINE, GUEST, COMMIT, QUERY = "image", "file", "machine", "guest", "commit", "query"
 # The tool that a deed is about; a deed that is not here is in its midst at the first of IMAGE … COMMIT.
@@ -121,7 +122,7 @@ def install(orders: Orders, run_path: Path) -> None:
     _watch_files()
     _watch_machines()
     _watch_guests()
-    event.listen(Session, "do_orm_execute", _on_statement)
+    _watch_statements()
 
 
 # --- deeds
@@ -265,6 +266,23 @@ def _watch_guests() -> None:
 
 
 # --- statements
+
+
+def _watch_statements() -> None:
+    """Those that SQLAlchemy's session sends, and those that are sent past it."""
+    event.listen(Session, "do_orm_execute", _on_statement)
+    for name in ("run", "rows"):
+        setattr(Statement, name, _watched_sending(getattr(Statement, name)))
+
+
+def _watched_sending(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @wraps(send)
+    async def watched(statement: Statement, *args: Any) -> Any:
+        if doing := about(QUERY if statement.is_select else COMMIT):
+            await doing.reach(IN)
+        return await send(statement, *args)
+
+    return watched
 
 
 def _on_statement(state: ORMExecuteState) -> None:

@@ -30,6 +30,7 @@ class Statement:
 
     def __init__(self, statement: Select[Any] | UpdateBase) -> None:
         assert isinstance(statement, ClauseElement)
+        self.is_select = isinstance(statement, Select)
         compiled = statement.compile(dialect=_dialect)
         self._text = str(compiled)
         bound = {name: value for value, name in compiled.bind_names.items()}
