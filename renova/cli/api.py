@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 
 from renova.cli import options as shared
 
@@ -14,7 +13,12 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def run(options: argparse.Namespace) -> int:
+    from granian.constants import Interfaces
+
+    from renova.api.app import create
+    from renova.cloud.serving import serve
+
     conf = shared.load(options)
     os.environ["RENOVA_CONFIG"] = str(options.config)
-    address, port = conf.api.listen, str(conf.api.port)
-    os.execv(sys.executable, [sys.executable, "-m", "renova.api.program", address, port])  # noqa: S606
+    serve(f"renova api {options.config}", create, Interfaces.ASGI, conf.api.port, conf.api.listen)
+    return 0

@@ -117,7 +117,6 @@ def main() -> None:
 
 
 def _application() -> Any:
-    """Called in granian's worker, so that its main process stays small."""
     from renova.cloud import oslo
 
     oslo.prepare("glance")

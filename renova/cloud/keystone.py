@@ -68,7 +68,6 @@ def main() -> None:
 
 
 def _application(conf: Path) -> Any:
-    """Called in granian's worker, so that its main process stays small."""
     from renova.cloud import oslo
 
     oslo.prepare("keystone")
