@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import httpx
 import procrastinate
 import psycopg
 from oslo_config import cfg
@@ -61,7 +60,7 @@ async def run(conf: cfg.ConfigOpts) -> None:
             stack.push_async_callback(engine.dispose)
             sessions, single = make_sessions(engine), make_single(engine)
             identity = Identity(conf)
-            http = await stack.enter_async_context(httpx.AsyncClient(verify=identity.tls()))
+            http = await stack.enter_async_context(identity.http())
             glance = Glance(identity, http)
             images = ImageCache(state_path / "images", conf.host, sessions, glance)
             hypervisor = QemuHypervisor(conf)

@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 from oslo_config import cfg
 from pydantic_core import from_json, to_json
 from starlette.applications import Starlette
@@ -91,7 +90,7 @@ def create() -> "Compute":
     _log(conf)
     engine = make_engine(conf.database.connection)
     identity = Identity(conf)
-    http = httpx.AsyncClient(verify=identity.tls())
+    http = identity.http()
     parts = Parts(
         conf=conf,
         sessions=make_sessions(engine),

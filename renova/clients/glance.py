@@ -46,7 +46,7 @@ class Glance:
     """The image service of the catalogue. Every method raises Unavailable where it does not answer."""
 
     def __init__(self, identity: ServiceUser, http: httpx.AsyncClient) -> None:
-        """`http` stays the caller's to close; `httpx.AsyncClient(verify=identity.tls())` will do."""
+        """`http` stays the caller's to close; `identity.http()` makes one."""
         self._identity = identity
         self._http = http
         # (image id, digest) -> virtual size, or why the image can't be used. The id is in the key because

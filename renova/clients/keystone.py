@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 from keystoneauth1 import exceptions, loading
 from keystoneauth1.session import Session
 from oslo_config import cfg
@@ -37,11 +38,11 @@ class Identity:
         self._lock = asyncio.Lock()
         self._endpoints: dict[str, tuple[str, float]] = {}
 
-    def tls(self) -> ssl.SSLContext | bool:
-        """How to check the certificates of the cloud's services; what httpx calls `verify`."""
+    def http(self) -> httpx.AsyncClient:
+        """What asks the cloud's services, their certificates checked as Keystone's is. The caller's to close."""
         if self._options.insecure:
-            return False
-        return ssl.create_default_context(cafile=self._options.cafile)
+            return httpx.AsyncClient(verify=False)  # noqa: S501
+        return httpx.AsyncClient(verify=ssl.create_default_context(cafile=self._options.cafile))
 
     async def token(self) -> str:
         return await self._ask(self._session.get_token)

@@ -37,6 +37,7 @@ SETTINGS = {
     "max_parallel_workers": "0",
     "io_method": "sync",
     "autovacuum_max_workers": "1",
+    "max_logical_replication_workers": "0",
     "password_encryption": "scram-sha-256",
     "log_line_prefix": "%m [%p] %d ",
     # `renova up` starts it again. One that does so itself was seen (18.4) to live on after its recovery had

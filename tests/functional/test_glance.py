@@ -20,7 +20,7 @@ from tests.sample_images import MIB
 @pytest.fixture
 async def glance(cloud: Cloud) -> AsyncIterator[Glance]:
     identity = Identity(conf.load([cloud.state.conf]))
-    async with httpx.AsyncClient(verify=identity.tls()) as http:
+    async with identity.http() as http:
         yield Glance(identity, http)
 
 
