@@ -39,7 +39,7 @@ class Identity:
         self._endpoints: dict[str, tuple[str, float]] = {}
 
     def http(self) -> httpx.AsyncClient:
-        """What asks the cloud's services, their certificates checked as Keystone's is. The caller's to close."""
+        """What asks the cloud's services; it checks certificates as Keystone's is. The caller's to close."""
         if self._options.insecure:
             return httpx.AsyncClient(verify=False)  # noqa: S501
         return httpx.AsyncClient(verify=ssl.create_default_context(cafile=self._options.cafile))
