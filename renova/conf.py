@@ -7,9 +7,6 @@ import socket
 from pathlib import Path
 
 from keystoneauth1 import loading
-
-# The module that oslo-config-generator reads.
-from keystonemiddleware.auth_token import _opts as auth_token_opts
 from oslo_config import cfg
 
 DEFAULT = [
@@ -111,11 +108,20 @@ QUOTA = [
     cfg.IntOpt("key_pairs", default=100, min=-1, help="Key pairs per user; -1 is no limit."),
 ]
 SERVICE_USER = "keystone_authtoken"
+# What keystonemiddleware calls so too: whoever has a service user and checks no tokens does without the rest.
+KEYSTONE = [
+    cfg.StrOpt("cafile", help="Certificates of who vouches for the cloud's services."),
+    cfg.BoolOpt("insecure", default=False, help="Check no certificates."),
+    cfg.StrOpt("interface", default="internal", help="Which addresses of the catalogue are asked first."),
+    cfg.StrOpt("region_name", help="Region of the catalogue."),
+]
 
 
-def load(files: list[Path]) -> cfg.ConfigOpts:
+def load(files: list[Path], *, checks_tokens: bool = True) -> cfg.ConfigOpts:
     """Read configuration files. Raises oslo_config.cfg.Error with a sentence that names the option or the
     file.
+
+    Without `checks_tokens` keystonemiddleware stays away, which is 5 MiB of an agent that is always there.
     """
     conf = cfg.ConfigOpts()
     conf.register_opts(DEFAULT)
@@ -129,8 +135,14 @@ def load(files: list[Path]) -> cfg.ConfigOpts:
         "quota": QUOTA,
     }.items():
         conf.register_opts(options, group=group)
-    for group, options in auth_token_opts.list_opts():
-        conf.register_opts(options, group=group)
+    if checks_tokens:
+        # The module that oslo-config-generator reads.
+        from keystonemiddleware.auth_token import _opts as auth_token_opts
+
+        for group, options in auth_token_opts.list_opts():
+            conf.register_opts(options, group=group)
+    else:
+        conf.register_opts(KEYSTONE, group=SERVICE_USER)
     loading.register_auth_conf_options(conf, SERVICE_USER)
     conf([], project="renova", default_config_files=[str(file) for file in files])
     return conf

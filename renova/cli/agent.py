@@ -22,7 +22,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def run(options: argparse.Namespace) -> int:
     from renova.agent import program
 
-    conf = shared.load(options)
+    conf = shared.load(options, checks_tokens=False)
     logging.basicConfig(
         level=logging.DEBUG if conf.debug else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",

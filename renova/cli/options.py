@@ -41,7 +41,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, help="a renova.conf; `renova up` writes one")
 
 
-def load(options: argparse.Namespace) -> "cfg.ConfigOpts":
+def load(options: argparse.Namespace, *, checks_tokens: bool = True) -> "cfg.ConfigOpts":
     """The configuration that --config names. Raises CloudError with what is wrong in it."""
     from oslo_config import cfg
 
@@ -50,7 +50,7 @@ def load(options: argparse.Namespace) -> "cfg.ConfigOpts":
     if not options.config.is_file():
         raise CloudError(f"there is no configuration file {options.config}")
     try:
-        loaded = conf.load([options.config])
+        loaded = conf.load([options.config], checks_tokens=checks_tokens)
         # oslo.config looks at a value when it is asked for: ask for all now, not in the middle of something.
         for group in loaded.values():
             if isinstance(group, cfg.ConfigOpts.GroupAttr):

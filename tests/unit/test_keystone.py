@@ -135,3 +135,15 @@ async def test_a_keystone_that_refuses_the_service_user_is_an_outage(
 async def test_no_keystone_at_all_is_an_outage(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         await Identity(conf.load([])).token()
+
+
+def test_an_agent_reads_the_service_user_as_the_api_does(tmp_path: Path) -> None:
+    """Who checks tokens has these options from keystonemiddleware, an agent from us."""
+    file = tmp_path / "renova.conf"
+    for text in ("", "cafile = /ca.pem\ninsecure = true\ninterface = admin\nregion_name = north\n"):
+        file.write_text(f"[keystone_authtoken]\n{text}")
+        of_the_api, of_an_agent = conf.load([file]), conf.load([file], checks_tokens=False)
+        names = [option.name for option in conf.KEYSTONE]
+        assert names == ["cafile", "insecure", "interface", "region_name"]
+        for name in names:
+            assert of_an_agent.keystone_authtoken[name] == of_the_api.keystone_authtoken[name]
