@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from renova.agent.patience import DATABASE_AWAY
 from renova.agent.work import Interrupted, Work
 from renova.compute import action_log
 from renova.compute.action_log import NOTHING, Ended
 from renova.compute.states import TaskState
+from renova.db.session import DATABASE_AWAY
 from renova.db.tables import Action
 
 log = logging.getLogger(__name__)

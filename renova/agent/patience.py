@@ -6,13 +6,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import psycopg
-from sqlalchemy.exc import InterfaceError, OperationalError
+from renova.db.session import DATABASE_AWAY
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-# The database is away, or its disk is full: what SQLAlchemy says then, and what psycopg does.
-DATABASE_AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 # Seconds between two tries while the database is away.
 AWAY = 2
 # Seconds after which an outage that goes on is told of again: a log may lie on the disk that is full.

@@ -8,13 +8,12 @@ import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import psycopg
-import sqlalchemy.exc
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from renova import errors
+from renova.db.session import DATABASE_AWAY
 
 log = logging.getLogger(__name__)
 
@@ -77,16 +76,6 @@ class NoSuchAction(errors.Invalid):
         super().__init__(f"There is no such action: {name}")
 
 
-# What SQLAlchemy and psycopg raise when PostgreSQL is away, shutting down, out of connections or out of disk.
-_DATABASE_AWAY = (
-    sqlalchemy.exc.OperationalError,
-    sqlalchemy.exc.InterfaceError,
-    sqlalchemy.exc.TimeoutError,
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-)
-
-
 def answer(error: Exception, request_id: str, identity_uri: str | None) -> JSONResponse:
     """The answer to a request that `error` ended. What nobody foresaw shows nothing but the request's id.
 
@@ -98,7 +87,7 @@ def answer(error: Exception, request_id: str, identity_uri: str | None) -> JSONR
         return JSONResponse(body, 401, {"WWW-Authenticate": f'Keystone uri="{identity_uri or ""}"'})
     if isinstance(error, ClientDisconnect):
         return envelope(400, "The client went away.")
-    if isinstance(error, _DATABASE_AWAY):
+    if isinstance(error, DATABASE_AWAY):
         log.error("%s: the database does not answer: %s", request_id, error)
         error = errors.Unavailable()
     if not isinstance(error, errors.RenovaError) or error.code not in {*FAULT_NAMES, 406}:

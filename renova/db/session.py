@@ -11,11 +11,18 @@ from typing import Any, cast
 import psycopg
 from psycopg.types.json import set_json_loads
 from pydantic_core import from_json
-from sqlalchemy import PoolProxiedConnection, event
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy import PoolProxiedConnection, event, exc
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 Sessions = async_sessionmaker[AsyncSession]
+# What SQLAlchemy and psycopg raise when PostgreSQL is away, shutting down, out of connections or out of disk.
+DATABASE_AWAY = (
+    exc.OperationalError,
+    exc.InterfaceError,
+    exc.TimeoutError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+)
 # A row of a server has eight documents: the standard library takes eight times as long to read them.
 set_json_loads(from_json)
 
@@ -43,7 +50,7 @@ def make_engine(url: str, pool_size: int = 10) -> AsyncEngine:
 def _refuse_dead(connection: Any, *_: object) -> None:
     """Called by the pool with a connection that is about to be used; one that raises is replaced."""
     if is_dead(connection.driver_connection):
-        raise DisconnectionError
+        raise exc.DisconnectionError
 
 
 def is_dead(connection: psycopg.AsyncConnection) -> bool:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from oslo_config import cfg
 from sqlalchemy import select
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.agent.files import in_thread
@@ -29,7 +28,7 @@ from renova.agent.networks.names import Names
 from renova.agent.networks.removal import remove
 from renova.agent.qemu.spec import NetworkCard
 from renova.agent.qemu.tap import open_tap
-from renova.db.session import Sessions
+from renova.db.session import DATABASE_AWAY, Sessions
 from renova.db.tables import Network, Port, Server
 from renova.errors import RenovaError
 
@@ -114,7 +113,7 @@ class BridgedNetworks:
                     log.warning("A bridge was gone and is made again; guests on it need a hard reboot")
                     await self._ensure_bridges()
                 await self._ensure_ports()
-            except (RenovaError, OperationalError, InterfaceError) as error:
+            except (RenovaError, *DATABASE_AWAY) as error:
                 log.warning("The networks can't be looked after: %s", error)
 
     async def _ensure_ports(self) -> None:

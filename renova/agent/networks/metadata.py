@@ -14,7 +14,6 @@ from typing import Any
 from granian.constants import Interfaces
 from granian.server.embed import Server as HttpServer
 from sqlalchemy import select
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import joinedload, selectinload
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -25,7 +24,7 @@ from renova.agent.config_drive import ConfigDrive, files_of
 from renova.agent.generation_files import drive_of
 from renova.agent.networks.face import Networks
 from renova.agent.networks.firewall import METADATA_PORT
-from renova.db.session import Sessions
+from renova.db.session import DATABASE_AWAY, Sessions
 from renova.db.tables import Generation, Port, Server
 
 log = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ def create_app(find: Find) -> Starlette:
         address = request.client.host if request.client else ""
         try:
             drive = await find(address)
-        except (OperationalError, InterfaceError):
+        except DATABASE_AWAY:
             return PlainTextResponse("The metadata can't be read now.", 503, {"Retry-After": "2"})
         if drive is None:
             return PlainTextResponse("Not Found", 404)
