@@ -119,7 +119,7 @@ DEFAULTS = {
 
 
 # After a change of the operator's file, the old rules are in force for so long at most.
-REMEMBERED_SECONDS = 1.0
+REMEMBERED_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
