@@ -84,13 +84,14 @@ class Machine:
         self._make_disk()
         for node in self._nodes():
             self.do("blockdev-add", node)
+        debugger = None if self.plain else self._attach_debugger()
         stopped = time.monotonic()
         self.do("stop")
         self.do("blockdev-reopen", {"options": self._devices()})
         self.do("system_reset")
         self._wait_for_reset()
-        if not self.plain:
-            self._forget_code()
+        if debugger:
+            self._forget_code(debugger)
         self._console.write_bytes(b"")
         self.do("cont")
         runs = time.monotonic()
@@ -114,24 +115,29 @@ class Machine:
     ) -> None:
         request = {"execute": command, "arguments": arguments or {}}
         self._reset = False
-        socket.send_fds(self._socket, [json.dumps(request).encode() + b"\n"], descriptors)
+        # QEMU reads byte by byte, each in a turn of its main loop: no space that need not be.
+        line = json.dumps(request, separators=(",", ":")).encode() + b"\n"
+        socket.send_fds(self._socket, [line], descriptors)
         while "return" not in (answer := self._next()):
             if "error" in answer:
                 raise SystemExit(f"{command}: {answer['error']['desc']}")
 
-    def _forget_code(self) -> None:
+    def _attach_debugger(self) -> socket.socket:
         ours, theirs = socket.socketpair()
-        with ours, theirs:
-            self.do("getfd", {"fdname": "debugger"}, [theirs.fileno()])
-            address = {"type": "fd", "data": {"str": "debugger"}}
-            backend = {"type": "socket", "data": {"addr": address, "server": False}}
-            self.do("chardev-add", {"id": "debugger", "backend": backend})
-            theirs.close()
-            self._tell("gdbserver chardev:debugger")
-            ours.sendall(b"$s#73")
+        with theirs:
+            self.do("getfd", {"fdname": "d"}, [theirs.fileno()])
+        address = {"type": "fd", "data": {"str": "d"}}
+        backend = {"type": "socket", "data": {"addr": address, "server": False}}
+        self.do("chardev-add", {"id": "d", "backend": backend})
+        return ours
+
+    def _forget_code(self, debugger: socket.socket) -> None:
+        with debugger:
+            self._tell("gdbserver chardev:d")
+            debugger.sendall(b"$s#73")
             said = b""
             while b"$T05" not in said:
-                said += ours.recv(256)
+                said += debugger.recv(256)
             self._tell("gdbserver none")
 
     def _tell(self, line: str) -> None:

@@ -8,6 +8,7 @@ so that no path or format in a header is ever followed. Source: QEMU's QAPI refe
 
 import asyncio
 from contextlib import ExitStack
+from pathlib import Path
 
 from renova.agent.qemu.inherited import Disks, OpenFile, open_disks
 from renova.agent.qemu.monitor import Monitor
@@ -76,19 +77,27 @@ async def drop_generation(monitor: Monitor, spec: MachineSpec, kept: set[int]) -
     *_, fdsets = await monitor.execute_all(
         *(("blockdev-del", {"node-name": name}) for name in names), ("query-fdsets", {})
     )
-    paths = {spec.base, spec.root, spec.config_drive}
+    labels = {_label(path) for path in (spec.base, spec.root, spec.config_drive) if path}
     useless = [
         fdset["fdset-id"]
         for fdset in fdsets
-        if fdset["fdset-id"] not in kept and paths & {file.get("opaque") for file in fdset["fds"]}
+        if fdset["fdset-id"] not in kept
+        and labels & {_label(file.get("opaque", "")) for file in fdset["fds"]}
     ]
     await monitor.execute_all(*(("remove-fd", {"fdset-id": fdset}) for fdset in useless))
 
 
 async def _hand_over(monitor: Monitor, file: OpenFile) -> OpenFile:
     """The file as QEMU knows it, once it has a descriptor of its own."""
-    return OpenFile(await monitor.hand_over(file.number, file.path), file.path)
+    return OpenFile(await monitor.hand_over(file.number, _label(file.path)), file.path)
+
+
+def _label(path: str) -> str:
+    """The end of a file's name: enough to tell the files of a machine apart. The name of a base image is a
+    digest of up to 128 characters.
+    """
+    return Path(path).name[-20:]
 
 
 def file_node(file: OpenFile, *, read_only: bool) -> Node:
-    return {"driver": "file", "filename": file.reference, "read-only": read_only, "auto-read-only": False}
+    return {"driver": "file", "filename": file.reference, "read-only": read_only}

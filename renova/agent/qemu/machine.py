@@ -29,7 +29,7 @@ PRESS_AGAIN = 10.0
 QUIT = 3.0
 RESET = 10.0
 # Where a PC's processor finds its first jump, of 5 bytes: below 1 MiB, and in the ROM below 4 GiB.
-RESET_VECTORS = (0xFFFF0, 0xFFFFFFF0)
+RESET_VECTOR, RESET_VECTOR_IN_ROM = 0xFFFF0, 0xFFFFFFF0
 # A guest writes what it still holds in memory before its file systems are frozen.
 FREEZE = 10.0
 
@@ -119,13 +119,15 @@ class QemuMachine:
         if self._dropping:
             await self._dropping
         descriptors = await block_nodes.add_generation(self._monitor, spec)
-        await self.pause()
-        # From here until the new guest runs no file says what this QEMU holds: an agent that finds it so,
-        # because this one was killed, ends it. On no account may it be taken for either generation.
-        self._directory.forget_spec()
-        await self._check_firmware()
-        await block_nodes.exchange(self._monitor, spec)
-        await self._boot()
+        rom = await self._first_jump(RESET_VECTOR_IN_ROM)
+        async with translated_code.forgetting(self._monitor) as forget:
+            await self.pause()
+            # From here until the new guest runs no file says what this QEMU holds: an agent that finds it so,
+            # because this one was killed, ends it. On no account may it be taken for either generation.
+            self._directory.forget_spec()
+            await self._check_firmware(rom)
+            await block_nodes.exchange(self._monitor, spec)
+            await self._boot(forget)
         old, self.spec = self.spec, spec
         await asyncio.to_thread(self._directory.write_spec, spec)
         # The new guest runs: nobody has to wait for QEMU to let go of the old one's files.
@@ -138,19 +140,21 @@ class QemuMachine:
         except RenovaError as error:
             logger.warning("Server %s: the disks of generation %d: %s", old.server_id, old.generation, error)
 
-    async def _check_firmware(self) -> None:
+    async def _check_firmware(self, rom: str) -> None:
         """Raise RenovaError where a reset would lead nowhere: the first jump below 1 MiB is not the ROM's.
 
         In the first milliseconds of a machine SeaBIOS shows memory in the ROM's place before it has copied
         itself there. A reset takes neither back, so one in that moment leaves zeros to boot from, for ever.
         """
-        shown, rom = await self._monitor.execute_all(
-            *(("human-monitor-command", {"command-line": f"xp/5xb {vector:#x}"}) for vector in RESET_VECTORS)
-        )
-        if shown.partition(":")[2] != rom.partition(":")[2]:
+        if await self._first_jump(RESET_VECTOR) != rom:
             raise RenovaError("the guest's firmware is not in its place")
 
-    async def _boot(self) -> None:
+    async def _first_jump(self, vector: int) -> str:
+        shown = {"command-line": f"xp/5xb {vector:#x}"}
+        told: str = await self._monitor.execute("human-monitor-command", shown)
+        return told.partition(":")[2]
+
+    async def _boot(self, forget: translated_code.Forget) -> None:
         """Let a guest that stands still begin anew, with nothing of what it was before."""
         self._was_reset.clear()
         await self._monitor.execute("system_reset")
@@ -161,7 +165,7 @@ class QemuMachine:
                 await self._was_reset.wait()
         except TimeoutError as error:
             raise RenovaError(f"QEMU did not reset its guest within {RESET:.0f} seconds") from error
-        await translated_code.forget(self._monitor)
+        await forget()
         await asyncio.to_thread(BoundedLog(self._directory.console).clear)
         self._forget_guest()
         await self.run()

@@ -1,7 +1,12 @@
-"""The QMP connection of one machine, over the official library."""
+"""The QMP connection of one machine, over the official library.
+
+QEMU 7.2 reads its monitor byte by byte, each in a turn of its main loop, which takes 4 us (measured). So what
+is sent is short.
+"""
 # ruff: noqa: ASYNC109  The time limits here become errors with a sentence.
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -22,7 +27,16 @@ Event = Mapping[str, Any]
 
 
 class _Client(QMPClient):
-    """Makes no text of every message for a log that nobody keeps: that was a third of a message's cost."""
+    """Makes no text of every message for a log that nobody keeps: that was a third of a message's cost. Its
+    messages have shorter ids than the library's.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ids = itertools.count()
+
+    def _get_exec_id(self) -> str:
+        return str(next(self._ids))
 
     def _cb_outbound(self, msg: Message) -> Message:
         return msg
@@ -80,12 +94,12 @@ class Monitor:
                 raise answer
         return answers
 
-    async def hand_over(self, descriptor: int, path: str) -> int:
-        """Give QEMU an open file, of which `path` is what people see; returns the number of the set that it
+    async def hand_over(self, descriptor: int, label: str) -> int:
+        """Give QEMU an open file, of which `label` is what people see; returns the number of the set that it
         is the only member of. Raises RenovaError.
         """
         self._send(descriptor)
-        return int((await self.execute("add-fd", {"opaque": path}))["fdset-id"])
+        return int((await self.execute("add-fd", {"opaque": label}))["fdset-id"])
 
     async def give(self, descriptor: int, name: str) -> None:
         """Give QEMU a descriptor for a later command that takes its `name`. Raises RenovaError."""

@@ -11,50 +11,75 @@ millisecond. Source: QEMU's documentation, "GDB usage"; GDB's remote serial prot
 import asyncio
 import re
 import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 
 from renova.agent.qemu.monitor import Monitor
 from renova.errors import RenovaError
 
 # A firmware and a boot loader are 1 to 2 MiB for QEMU, a Linux that has come up is more than a hundred.
 MUCH = 16 * 1024**2
-DEBUGGER = "debugger"
+# The name of socket and chardev: short, since each byte that QEMU's monitor reads takes its time.
+DEBUGGER = "d"
 # "Do one step", and what the gdb server says once it is done: the guest has stopped (5: SIGTRAP).
 STEP, STOPPED = b"$s#73", b"$T05"
-PATIENCE = 10.0
+# Seconds.
+PATIENCE, MOMENT = 10.0, 0.5
+
+Forget = Callable[[], Awaitable[None]]
 
 
-async def forget(monitor: Monitor) -> None:
-    """Make QEMU drop all translated code. Its guest must stand still after a reset: it does the first step of
-    its firmware. Under KVM there is nothing to drop.
+@asynccontextmanager
+async def forgetting(monitor: Monitor) -> AsyncIterator[Forget]:
+    """What makes QEMU drop all translated code, prepared while the guest still runs. It is to be called once,
+    when the guest stands still after a reset: the guest does the first step of its firmware. Under KVM there
+    is nothing to drop, and it does nothing.
 
-    Raises RenovaError, also where QEMU has kept its code after all. The guest may be running then.
+    Both raise RenovaError, the second also where QEMU has kept its code after all. What the guest does then
+    is not known.
     """
     if (await monitor.execute("query-kvm"))["enabled"]:
+        yield _nothing
         return
     ours, theirs = socket.socketpair()
     with ours:
+        ours.setblocking(False)
         with theirs:
             await monitor.give(theirs.fileno(), DEBUGGER)
-        ours.setblocking(False)
-        ours.send(STEP)
         address = {"type": "fd", "data": {"str": DEBUGGER}}
         backend = {"type": "socket", "data": {"addr": address, "server": False}}
-        await monitor.execute_all(
-            ("chardev-add", {"id": DEBUGGER, "backend": backend}),
-            ("human-monitor-command", {"command-line": f"gdbserver chardev:{DEBUGGER}"}),
-        )
-        await _wait_until_stopped(ours)
-        # The gdb server ends, and its chardev with it.
-        _, told = await monitor.execute_all(
-            *(("human-monitor-command", {"command-line": line}) for line in ("gdbserver none", "info jit"))
-        )
-    if (left := _size(told)) > MUCH:
-        raise RenovaError(f"QEMU keeps {left // 1024**2} MiB of translated code")
+        await monitor.execute("chardev-add", {"id": DEBUGGER, "backend": backend})
+        yield partial(_forget, monitor, ours)
+
+
+async def _nothing() -> None:
+    pass
+
+
+async def _forget(monitor: Monitor, debugger: socket.socket) -> None:
+    debugger.send(STEP)
+    await _tell(monitor, f"gdbserver chardev:{DEBUGGER}")
+    await _wait_until_stopped(debugger)
+    # The gdb server ends, and its chardev with it.
+    _, told = await _tell(monitor, "gdbserver none", "info jit")
+    # A processor that sleeps drops the code when it wakes, which may be a moment later.
+    deadline = time.monotonic() + MOMENT
+    while (left := _size(told)) > MUCH:
+        if time.monotonic() > deadline:
+            raise RenovaError(f"QEMU keeps {left // 1024**2} MiB of translated code")
+        (told,) = await _tell(monitor, "info jit")
+
+
+async def _tell(monitor: Monitor, *lines: str) -> list[str]:
+    return await monitor.execute_all(*(("human-monitor-command", {"command-line": line}) for line in lines))
 
 
 async def size(monitor: Monitor) -> int:
     """Bytes of code that QEMU has translated; 0 under KVM. Raises RenovaError where QEMU can't say."""
-    return _size(await monitor.execute("human-monitor-command", {"command-line": "info jit"}))
+    (told,) = await _tell(monitor, "info jit")
+    return _size(told)
 
 
 def _size(told: str) -> int:
