@@ -4,8 +4,8 @@ QEMU keeps it over a reset, and whoever writes to a page of memory that such cod
 has taken the code out, piece by piece: a new system boots in twice the time (docs/decisions/0012). No command
 of the monitor drops it. QEMU itself drops all of it where a debugger's step has stopped the guest
 (`gdb_vm_state_change`). So the guest is made to do one step under QEMU's own gdb server, which has one
-client, us, on a pair of sockets that nobody else can open, and is gone again after some tenths of a
-millisecond. Source: QEMU's documentation, "GDB usage"; GDB's remote serial protocol.
+client, us, on a pair of sockets that nobody else can open, and is gone again after a millisecond or two.
+Source: QEMU's documentation, "GDB usage"; GDB's remote serial protocol.
 """
 
 import asyncio
