@@ -195,10 +195,11 @@ async def test_a_swap_in_a_firmware_s_first_moments_leaves_no_silent_guest(
     await until_said(hypervisor, machine, "the new one")
 
 
+PREPARATIONS = ["add-fd", "blockdev-add", "getfd", "chardev-add"]
 COMMANDS = ["stop", "blockdev-reopen", "system_reset", "cont", "blockdev-del", "remove-fd"]
 
 
-@pytest.mark.parametrize("command", ["add-fd", "blockdev-add", *COMMANDS])
+@pytest.mark.parametrize("command", [*PREPARATIONS, *COMMANDS])
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
 async def test_an_agent_killed_in_a_swap_leaves_what_its_successor_reads_right(
     hypervisor: QemuHypervisor,
