@@ -13,12 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from qemu.qmp import Message, QMPClient, QMPError
+from qemu.qmp import ConnectError, Message, QMPClient, QMPError
+from qemu.qmp.qmp_client import NegotiationError
 
 from renova.errors import RenovaError
 
 # A loaded host may take seconds; a QEMU that answers nothing for so long is stuck.
 TIMEOUT = 10.0
+AGAIN = 0.02
 
 # The library logs as an error what it raises anyway, and we say it with the name of the server.
 logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
@@ -63,11 +65,25 @@ class Monitor:
         """Connect and negotiate. Raises RenovaError when there is no QEMU, or none that answers in time."""
         try:
             async with self._changing, asyncio.timeout(timeout):
-                await self._client.connect(str(self._socket))
+                while not await self._negotiated():
+                    await asyncio.sleep(AGAIN)
         except TimeoutError as error:
             raise RenovaError(f"QEMU's monitor did not answer within {timeout:.0f} seconds") from error
         except (QMPError, OSError) as error:
             raise RenovaError(f"QEMU's monitor does not answer: {error}") from error
+
+    async def _negotiated(self) -> bool:
+        """False where QEMU has answered something else: what it was asked by the client before, an agent that
+        was killed a moment ago.
+        """
+        try:
+            await self._client.connect(str(self._socket))
+        except ConnectError as error:
+            if isinstance(error.exc, NegotiationError):
+                return False
+            raise
+        else:
+            return True
 
     async def execute(
         self, command: str, arguments: Mapping[str, object] | None = None, timeout: float = TIMEOUT
