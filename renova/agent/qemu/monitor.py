@@ -65,7 +65,7 @@ class Monitor:
         """Connect and negotiate. Raises RenovaError when there is no QEMU, or none that answers in time."""
         try:
             async with self._changing, asyncio.timeout(timeout):
-                while not await self._negotiated():
+                while not await self._negotiated():  # noqa: ASYNC110  Nothing tells when it is ready.
                     await asyncio.sleep(AGAIN)
         except TimeoutError as error:
             raise RenovaError(f"QEMU's monitor did not answer within {timeout:.0f} seconds") from error
