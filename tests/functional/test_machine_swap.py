@@ -36,6 +36,13 @@ async def ask(hypervisor: QemuHypervisor, server_id: str, command: str, **argume
     return await machine._monitor.execute(command, arguments)
 
 
+async def translated(hypervisor: QemuHypervisor, machine: Machine) -> int:
+    line = {"command-line": "info jit"}
+    return translated_code.size(
+        await ask(hypervisor, machine.spec.server_id, "human-monitor-command", **line)
+    )
+
+
 def open_files(pid: int, place: Path) -> list[str]:
     links = (entry.readlink() for entry in Path(f"/proc/{pid}/fd").iterdir())
     # QEMU duplicates what it is given.
@@ -108,12 +115,11 @@ async def test_qemu_keeps_no_translated_code_of_the_systems_before(
     hypervisor: QemuHypervisor, make_spec: MakeSpec
 ) -> None:
     machine = await boot(hypervisor, make_spec(Then.HALT, marker="the old one"))
-    assert isinstance(machine, QemuMachine)
-    one_boot = await translated_code.size(machine._monitor)
+    one_boot = await translated(hypervisor, machine)
     for number in range(4):
         await hypervisor.swap(make_spec(Then.HALT, marker=f"system {number}", old=machine.spec))
         await until_said(hypervisor, machine, f"system {number}")
-    assert one_boot / 2 < await translated_code.size(machine._monitor) < one_boot * 2
+    assert one_boot / 2 < await translated(hypervisor, machine) < one_boot * 2
     ports = {port["label"] for port in await ask(hypervisor, machine.spec.server_id, "query-chardev")}
     assert translated_code.DEBUGGER not in ports, "nobody can debug the guest that runs"
 

@@ -66,7 +66,7 @@ async def _forget(monitor: Monitor, debugger: socket.socket) -> None:
     _, told = await _tell(monitor, "gdbserver none", "info jit")
     # A processor that sleeps drops the code when it wakes, which may be a moment later.
     deadline = time.monotonic() + MOMENT
-    while (left := _size(told)) > MUCH:
+    while (left := size(told)) > MUCH:
         if time.monotonic() > deadline:
             raise RenovaError(f"QEMU keeps {left // 1024**2} MiB of translated code")
         (told,) = await _tell(monitor, "info jit")
@@ -76,14 +76,8 @@ async def _tell(monitor: Monitor, *lines: str) -> list[str]:
     return await monitor.execute_all(*(("human-monitor-command", {"command-line": line}) for line in lines))
 
 
-async def size(monitor: Monitor) -> int:
-    """Bytes of code that QEMU has translated; 0 under KVM. Raises RenovaError where QEMU can't say."""
-    (told,) = await _tell(monitor, "info jit")
-    return _size(told)
-
-
-def _size(told: str) -> int:
-    # Under KVM the answer is a sentence that says so.
+def size(told: str) -> int:
+    """Bytes of translated code, by what QEMU tells of it ("info jit"); 0 where it tells nothing."""
     found = re.search(r"^gen code size\s+(\d+)", told, re.MULTILINE)
     return int(found[1]) if found else 0
 
