@@ -167,11 +167,18 @@ def start_up(state: Path, port_offset: int, log: Path) -> subprocess.Popen[str]:
 
 def wait_until_ready(state: Path, process: subprocess.Popen[str], log: Path) -> None:
     deadline = time.monotonic() + PATIENCE
-    # After a kill, the file of the one that was killed is still there for a moment.
-    while not ((state / "ready").exists() and (state / "ready").read_text() == f"{process.pid}\n"):
+    while _ready_pid(state) != process.pid:
         assert process.poll() is None, f"renova up ended:\n{log.read_text()}"
         assert time.monotonic() < deadline, f"renova up is not ready after {PATIENCE} s:\n{log.read_text()}"
         time.sleep(0.05)
+
+
+def _ready_pid(state: Path) -> int | None:
+    """Whose `ready` it is. After a kill, the one that was killed has left its own for a moment."""
+    try:
+        return int((state / "ready").read_text() or 0)
+    except FileNotFoundError:
+        return None
 
 
 def free_port_offset() -> int:
