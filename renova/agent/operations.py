@@ -52,6 +52,7 @@ OPERATIONS: dict[str, Operation] = {
         commit=rebuild.commit_rebuild,
         fail=rebuild.fail_rebuild,
         stuck=rebuild.stuck_rebuild,
+        tidy=steps.close_old_disks,
         heavy=True,
     ),
     "resize": Operation(

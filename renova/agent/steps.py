@@ -216,6 +216,7 @@ async def tidy_generations(work: Work) -> None:
     is kept for going back; after a failure the one that was being made. Where an undo failed so early that
     the new one is still the server's, it is as after a success.
     """
+    await close_old_disks(work)
     old, new = work.action.detail["from"], work.action.detail["to"]
     if work.action.failed_step and await work.current_generation() != new:
         await drop(work, [new])
@@ -223,6 +224,12 @@ async def tidy_generations(work: Work) -> None:
         tools = work.tools
         kept = {old, new}
         await removal.drop_all_but(tools.conf.state_path, tools.single, work.action.server_id, kept)
+
+
+async def close_old_disks(work: Work) -> None:
+    machine = work.tools.hypervisor.get(work.action.server_id)
+    if machine is not None:
+        await machine.close_old_disks()
 
 
 async def drop(work: Work, numbers: list[int]) -> None:

@@ -29,15 +29,15 @@ _EPHEMERAL = Statement(select(_rows.c.number, _rows.c.ephemeral_generation).wher
 _FORGET = Statement(
     delete(_rows).where(_of_server, _rows.c.number == any_(bindparam("numbers", type_=ARRAY(Integer))))
 )
-_SUPERSEDE = Statement(
-    _FORGET_ADMIN_PASS.values(
-        superseded_at=case(
-            (_rows.c.number == bindparam("old"), func.now()),
-            (_rows.c.number == bindparam("new"), null()),
-            else_=_rows.c.superseded_at,
-        )
+SUPERSEDING = _FORGET_ADMIN_PASS.values(
+    superseded_at=case(
+        (_rows.c.number == bindparam("old"), func.now()),
+        (_rows.c.number == bindparam("new"), null()),
+        else_=_rows.c.superseded_at,
     )
 )
+"""What `supersede` sends, to be given `server`, `old` and `new`."""
+_SUPERSEDE = Statement(SUPERSEDING)
 
 _columns = inspect(Generation).columns
 _system: dict[Any, Any] = {_columns[name]: bindparam(f"its_{name}") for name in SYSTEM_COLUMNS}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import procrastinate
-from sqlalchemy import bindparam, func, or_, update
+from sqlalchemy import bindparam, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from renova.compute import actions, generations, transitions
@@ -200,21 +200,31 @@ async def unswap(session: AsyncSession, action: Action) -> None:
     )
 
 
+_ended = transitions.ending(
+    vm_state=bindparam("its_vm_state"),
+    power_state=bindparam("its_power_state"),
+    progress=100,
+    launched_at=func.now(),
+).cte("ended")
+_COMMIT = Statement(
+    select(_ended.c.id).add_cte(generations.SUPERSEDING.where(exists().select_from(_ended)).cte("superseded"))
+)
+
+
 async def commit_rebuild(session: AsyncSession, action: Action, tasks: Collection[TaskState]) -> bool:
     """The new OS is the server's, and the old one is kept for a while. False when the server is being deleted
     meanwhile.
     """
-    await generations.supersede(session, action.server_id, action.detail["from"], action.detail["to"])
     runs = action.detail["runs"]
-    return await transitions.end(
-        session,
-        action.server_id,
-        tasks,
-        vm_state=VmState.ACTIVE if runs else VmState.STOPPED,
-        power_state=PowerState.RUNNING if runs else PowerState.SHUTDOWN,
-        progress=100,
-        launched_at=func.now(),
-    )
+    values = {
+        "server": action.server_id,
+        "tasks": list(tasks),
+        "its_vm_state": VmState.ACTIVE if runs else VmState.STOPPED,
+        "its_power_state": PowerState.RUNNING if runs else PowerState.SHUTDOWN,
+        "old": action.detail["from"],
+        "new": action.detail["to"],
+    }
+    return await _COMMIT.row(session, values) is not None
 
 
 async def fail_rebuild(

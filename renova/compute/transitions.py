@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Text, any_, bindparam, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from renova.compute.caller import Caller
 from renova.compute.states import TaskState, Transition
@@ -125,11 +126,18 @@ async def end(session: AsyncSession, server_id: str, tasks: Collection[TaskState
 
     False when something else (a delete) has taken the server over; then nothing is changed.
     """
+    return await session.scalar(ending(**values), {"server": server_id, "tasks": list(tasks)}) is not None
+
+
+def ending(**values: Any) -> ReturningUpdate[tuple[str]]:
+    """What `end` sends, still to be given `server` and `tasks`; it returns the server's id, or no row."""
     # On the table alone: the ORM would look for objects of the session that the statement has changed.
-    statement = (
+    return (
         update(_servers)
-        .where(_servers.c.id == server_id, _servers.c.task_state.in_(tasks))
+        .where(
+            _servers.c.id == bindparam("server"),
+            _servers.c.task_state == any_(bindparam("tasks", type_=ARRAY(Text))),
+        )
         .values({"task_state": None, "updated_at": func.now(), **values})
         .returning(_servers.c.id)
     )
-    return await session.scalar(statement) is not None

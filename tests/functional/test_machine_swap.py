@@ -2,10 +2,8 @@
 # ruff: noqa: ASYNC240  Nothing else runs in a test's event loop.
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from renova.agent.qemu.hypervisor import QemuHypervisor
 from renova.agent.qemu.machine import QemuMachine
 from renova.agent.qemu.monitor import Monitor
 from renova.errors import RenovaError
-from tests.functional.machines import DEADLINE, MakeSpec, NextHypervisor, ended, until, until_said
+from tests.functional.machines import DEADLINE, MakeSpec, NextHypervisor, ended, until_said
 from tests.guest.boot_sector import Then
 
 
@@ -68,9 +66,8 @@ async def test_the_new_system_boots_under_the_same_qemu_and_the_old_one_again(
         assert (machine.pid, machine.spec, machine.ended.done()) == (pid, spec, False)
         told = await until_said(hypervisor, machine, "tick 00001")
         assert told.startswith(f"{said}\r\ntick 00001"), "the console begins again with each system"
-        # QEMU lets go of the other generation's files when the new guest runs already.
-        own = files_of(spec)
-        await until(partial(lambda own: open_files(pid, place) == own, own))
+        await machine.close_old_disks()
+        assert open_files(pid, place) == files_of(spec)
 
 
 async def test_a_swap_whose_guest_was_never_asked_has_no_trace_of_it(
@@ -172,7 +169,6 @@ async def test_a_swap_that_fails_ends_the_machine(
     old = make_spec(marker="the old one")
     pid = (await boot(hypervisor, old)).pid
     new = make_spec(marker="the new one", old=old)
-    # What an agent leaves that is killed before the guest is paused.
     await ask(hypervisor, old.server_id, "blockdev-add", driver="null-co", **{"node-name": "root-2"})
 
     with pytest.raises(RenovaError, match="Duplicate nodes"):
@@ -215,6 +211,7 @@ async def test_an_agent_killed_in_a_swap_leaves_what_its_successor_reads_right(
     monkeypatch: pytest.MonkeyPatch,
     command: str,
     done: bool,
+    place: Path,
 ) -> None:
     old = make_spec(Then.COUNT, marker="the old one")
     new = make_spec(Then.COUNT, marker="the new one", old=old)
@@ -245,18 +242,17 @@ async def test_an_agent_killed_in_a_swap_leaves_what_its_successor_reads_right(
         await until_said(successor, machine, "tick")
         said = await successor.console_output(old.server_id, None)
         assert said.startswith("the new one" if machine.spec == new else "the old one")
-    # Whatever it left in QEMU is no obstacle to the next attempt, even if that takes another QEMU.
-    with contextlib.suppress(RenovaError):
-        machine = await successor.swap(new if machine.spec == old else old)
-        assert machine.spec == (await disks_of(successor, old.server_id, old, new))
+    # Whatever it left in QEMU is no obstacle to the next attempt.
+    machine = await successor.swap(new if machine.spec == old else old)
+    assert machine.spec == (await disks_of(successor, old.server_id, old, new))
+    await machine.close_old_disks()
+    assert open_files(pid, place) == files_of(machine.spec)
 
 
 async def swapped_and_dropped(hypervisor: QemuHypervisor, spec: MachineSpec) -> None:
-    """A swap, to the end of what goes on while the new guest boots already."""
+    """A swap, and what follows when the new guest boots already."""
     machine = await hypervisor.swap(spec)
-    assert isinstance(machine, QemuMachine)
-    assert machine._dropping is not None
-    await machine._dropping
+    await machine.close_old_disks()
 
 
 async def disks_of(hypervisor: QemuHypervisor, server_id: str, *specs: MachineSpec) -> MachineSpec:

@@ -17,8 +17,8 @@ from tests.functional.api_without_agent import Api, api_without_agent
 REBUILD = 8
 MANY = 50
 # Of an agent: the action, the server and its generations; one as each of six steps begins; the marks that the
-# disks are whole and whose system it is; three that settle it; what is useless, its rows, the action's end.
-REBUILD_BY_THE_AGENT = 3 + 6 + 2 + 3 + 3
+# disks are whole and whose system it is; two that settle it; what is useless, its rows, the action's end.
+REBUILD_BY_THE_AGENT = 3 + 6 + 2 + 2 + 3
 
 
 @pytest.fixture

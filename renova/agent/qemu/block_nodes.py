@@ -7,6 +7,8 @@ so that no path or format in a header is ever followed. Source: QEMU's QAPI refe
 """
 
 import asyncio
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,6 +17,10 @@ from renova.agent.qemu.monitor import Monitor
 from renova.agent.qemu.spec import MachineSpec
 
 Node = dict[str, object]
+Command = tuple[str, Mapping[str, object]]
+_NODES: Command = ("query-named-block-nodes", {"flat": True})
+_GENERATION_NODE = re.compile(r"(root|config|base)-(\d+)")
+_FDSET = re.compile(r"/dev/fdset/(\d+)")
 
 
 def generation_nodes(spec: MachineSpec, disks: Disks) -> list[Node]:
@@ -37,6 +43,12 @@ def generation_nodes(spec: MachineSpec, disks: Disks) -> list[Node]:
     return nodes
 
 
+def node_names(spec: MachineSpec) -> list[str]:
+    """Of one generation, each before those that it lies on."""
+    number = spec.generation
+    return [f"root-{number}", *([f"config-{number}"] if spec.config_drive else ()), f"base-{number}"]
+
+
 def device_nodes(spec: MachineSpec) -> list[Node]:
     """The nodes that the devices sit on, over those of a generation."""
     nodes: list[Node] = [{"driver": "raw", "node-name": "root", "file": f"root-{spec.generation}"}]
@@ -46,9 +58,9 @@ def device_nodes(spec: MachineSpec) -> list[Node]:
     return nodes
 
 
-async def add_generation(monitor: Monitor, spec: MachineSpec) -> set[int]:
+async def add_generation(monitor: Monitor, spec: MachineSpec) -> None:
     """Give a running QEMU the files of a generation and open them, beside whatever it has open. The guest
-    sees nothing of it. Returns the numbers of QEMU's sets of descriptors that hold the files.
+    sees nothing of it.
 
     Raises RenovaError where a file is missing, or with QEMU's own sentence.
     """
@@ -60,31 +72,27 @@ async def add_generation(monitor: Monitor, spec: MachineSpec) -> set[int]:
             config_drive=await _hand_over(monitor, ours.config_drive) if ours.config_drive else None,
         )
     await monitor.execute_all(*(("blockdev-add", node) for node in generation_nodes(spec, theirs)))
-    return {file.number for file in theirs.files}
 
 
-async def exchange(monitor: Monitor, spec: MachineSpec) -> None:
-    """Put the nodes of a generation below the devices: all of them, or none. Its guest must not run."""
-    await monitor.execute("blockdev-reopen", {"options": device_nodes(spec)})
+def exchange(spec: MachineSpec) -> Command:
+    """Puts the nodes of a generation below the devices: all of them, or none. Its guest must not run."""
+    return "blockdev-reopen", {"options": device_nodes(spec)}
 
 
-async def drop_generation(monitor: Monitor, spec: MachineSpec, kept: set[int]) -> None:
-    """Close the nodes and the files of a generation that no device sits on any more. The sets `kept` stay:
-    they may hold the same files.
-    """
-    number = spec.generation
-    names = (f"root-{number}", f"base-{number}", *([f"config-{number}"] if spec.config_drive else ()))
-    *_, fdsets = await monitor.execute_all(
-        *(("blockdev-del", {"node-name": name}) for name in names), ("query-fdsets", {})
-    )
-    labels = {_label(path) for path in (spec.base, spec.root, spec.config_drive) if path}
-    useless = [
-        fdset["fdset-id"]
-        for fdset in fdsets
-        if fdset["fdset-id"] not in kept
-        and labels & {_label(file.get("opaque", "")) for file in fdset["fds"]}
-    ]
-    await monitor.execute_all(*(("remove-fd", {"fdset-id": fdset}) for fdset in useless))
+async def nodes_beside(monitor: Monitor, spec: MachineSpec) -> list[str]:
+    """The nodes of every generation but one, each before those that it lies on."""
+    found = (_GENERATION_NODE.fullmatch(node["node-name"]) for node in await monitor.execute(*_NODES))
+    # Root before base.
+    return sorted((match[0] for match in found if match and int(match[2]) != spec.generation), reverse=True)
+
+
+async def close(monitor: Monitor, names: Sequence[str]) -> None:
+    """Close nodes that no device sits on, each before those that it lies on, and their files."""
+    deletions = (("blockdev-del", {"node-name": name}) for name in names)
+    before, *_, after = await monitor.execute_all(_NODES, *deletions, _NODES)
+    closed = {node["file"] for node in before} - {node["file"] for node in after}
+    numbers = (_FDSET.fullmatch(file) for file in sorted(closed))
+    await monitor.execute_all(*(("remove-fd", {"fdset-id": int(match[1])}) for match in numbers if match))
 
 
 async def _hand_over(monitor: Monitor, file: OpenFile) -> OpenFile:
@@ -93,8 +101,8 @@ async def _hand_over(monitor: Monitor, file: OpenFile) -> OpenFile:
 
 
 def _label(path: str) -> str:
-    """The end of a file's name: enough to tell the files of a machine apart. The name of a base image is a
-    digest of up to 128 characters.
+    """For people who look into QEMU. Not the whole name: that of a base image is a digest of up to 128
+    characters.
     """
     return Path(path).name[-20:]
 

@@ -85,6 +85,11 @@ class Machine(Protocol):
         left under way is given up first. Raises DiskFull, or RenovaError with QEMU's own sentence.
         """
 
+    async def close_old_disks(self) -> None:
+        """Let QEMU close the disks of the generation before, which a swap leaves open: neither the new guest
+        nor whoever waits for it has to wait for that. Nothing to close is no error.
+        """
+
     async def agent_answers(self, timeout: float) -> bool:
         """Whether a guest agent of the system that runs now answers within `timeout` seconds."""
 

@@ -86,6 +86,9 @@ class FakeMachine:
         if self.ended.done():
             raise RenovaError(f"QEMU is gone: {target} stays empty")
 
+    async def close_old_disks(self) -> None:
+        pass
+
     async def agent_answers(self, timeout: float) -> bool:
         return await _passes(self._behaviour.agent_delay, timeout) and not self.ended.done()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from renova.agent.qemu import block_nodes, translated_code
 from renova.agent.qemu.backup import copy_root
+from renova.agent.qemu.block_nodes import Command
 from renova.agent.qemu.bounded_log import BoundedLog
 from renova.agent.qemu.command_line import GUEST_AGENT_PORT
 from renova.agent.qemu.face import NO_SPACE, PANICKED, PAUSED, POWERED_OFF, WRITE_FAILED
@@ -52,7 +53,9 @@ class QemuMachine:
         self._guest_agent = GuestAgent(directory.socket(GUEST_AGENT))
         self._agent_port_open = asyncio.Event()
         self._was_reset = asyncio.Event()
-        self._dropping: asyncio.Task[None] | None = None
+        self._first_jump, self._translates = "", False
+        # Nodes of generations that it does not run.
+        self._useless: list[str] = []
         self._forget_guest()
         self.gone = asyncio.create_task(self._watch())
 
@@ -68,6 +71,10 @@ class QemuMachine:
     async def connect(self, timeout: float) -> None:
         """Raises RenovaError when the monitor does not answer in time."""
         await self._monitor.connect(timeout)
+        # What stays as it is for as long as this QEMU lives, and a swap would have to ask for.
+        told = await self._monitor.execute(*_look_at(RESET_VECTOR_IN_ROM))
+        self._first_jump = _bytes(told)
+        self._translates = await translated_code.translates(self._monitor)
 
     async def run(self) -> None:
         await self._monitor.execute("cont")
@@ -78,6 +85,9 @@ class QemuMachine:
         ports = await self._monitor.execute("query-chardev")
         if any(port["label"] == GUEST_AGENT and port["frontend-open"] for port in ports):
             self._agent_port_open.set()
+        if any(port["label"] == translated_code.DEBUGGER for port in ports):
+            await translated_code.detach(self._monitor)
+        self._useless = await block_nodes.nodes_beside(self._monitor, self.spec)
         state = str((await self._monitor.execute("query-status"))["status"])
         if state == "shutdown":
             self._end(POWERED_OFF)
@@ -116,48 +126,47 @@ class QemuMachine:
 
     async def swap(self, spec: MachineSpec) -> None:
         """See `renova.agent.qemu.face.Hypervisor.swap`. After an error nobody knows what QEMU holds."""
-        if self._dropping:
-            await self._dropping
-        descriptors = await block_nodes.add_generation(self._monitor, spec)
-        rom = await self._first_jump(RESET_VECTOR_IN_ROM)
-        async with translated_code.forgetting(self._monitor) as forget:
+        await self.close_old_disks()
+        await block_nodes.add_generation(self._monitor, spec)
+        async with translated_code.forgetting(self._monitor, code=self._translates) as forget:
             await self.pause()
             # From here until the new guest runs no file says what this QEMU holds: an agent that finds it so,
             # because this one was killed, ends it. On no account may it be taken for either generation.
             self._directory.forget_spec()
-            await self._check_firmware(rom)
-            await block_nodes.exchange(self._monitor, spec)
-            await self._boot(forget)
-        old, self.spec = self.spec, spec
+            await self._exchange(spec)
+            await forget()
+            BoundedLog(self._directory.console).clear()
+            self._forget_guest()
+            await self.run()
+        self._useless, self.spec = block_nodes.node_names(self.spec), spec
         await asyncio.to_thread(self._directory.write_spec, spec)
-        # The new guest runs: nobody has to wait for QEMU to let go of the old one's files.
-        self._dropping = asyncio.create_task(self._drop(old, kept=descriptors))
 
-    async def _drop(self, old: MachineSpec, kept: set[int]) -> None:
-        """Where QEMU keeps something, a later swap to the same generation is refused, and a new QEMU made."""
+    async def close_old_disks(self) -> None:
+        """See `renova.agent.qemu.face.Machine`. Where QEMU keeps one, a later swap to the same generation is
+        refused, and a new QEMU made.
+        """
+        useless, self._useless = self._useless, []
+        if not useless or self.gone.done():
+            return
         try:
-            await block_nodes.drop_generation(self._monitor, old, kept)
+            await block_nodes.close(self._monitor, useless)
         except RenovaError as error:
-            logger.warning("Server %s: the disks of generation %d: %s", old.server_id, old.generation, error)
+            logger.warning("Server %s: %s: %s", self.spec.server_id, ", ".join(useless), error)
 
-    async def _check_firmware(self, rom: str) -> None:
-        """Raise RenovaError where a reset would lead nowhere: the first jump below 1 MiB is not the ROM's.
+    async def _exchange(self, spec: MachineSpec) -> None:
+        """Give a guest that stands still another generation's disks, and reset it. All is sent at once: where
+        a part of it goes wrong the others do no harm, since its QEMU is ended then.
 
+        It goes wrong too where the reset leads nowhere, because the first jump below 1 MiB was not the ROM's.
         In the first milliseconds of a machine SeaBIOS shows memory in the ROM's place before it has copied
         itself there. A reset takes neither back, so one in that moment leaves zeros to boot from, for ever.
         """
-        if await self._first_jump(RESET_VECTOR) != rom:
-            raise RenovaError("the guest's firmware is not in its place")
-
-    async def _first_jump(self, vector: int) -> str:
-        shown = {"command-line": f"xp/5xb {vector:#x}"}
-        told: str = await self._monitor.execute("human-monitor-command", shown)
-        return told.partition(":")[2]
-
-    async def _boot(self, forget: translated_code.Forget) -> None:
-        """Let a guest that stands still begin anew, with nothing of what it was before."""
         self._was_reset.clear()
-        await self._monitor.execute("system_reset")
+        told, *_ = await self._monitor.execute_all(
+            _look_at(RESET_VECTOR), block_nodes.exchange(spec), ("system_reset", {})
+        )
+        if _bytes(told) != self._first_jump:
+            raise RenovaError("the guest's firmware is not in its place")
         # QEMU answers before it has reset the machine: one that ran on would have the old system's memory
         # and the new one's disk.
         try:
@@ -165,10 +174,6 @@ class QemuMachine:
                 await self._was_reset.wait()
         except TimeoutError as error:
             raise RenovaError(f"QEMU did not reset its guest within {RESET:.0f} seconds") from error
-        await forget()
-        await asyncio.to_thread(BoundedLog(self._directory.console).clear)
-        self._forget_guest()
-        await self.run()
 
     async def reset(self) -> None:
         await self._monitor.execute("system_reset")
@@ -208,10 +213,8 @@ class QemuMachine:
 
     async def let_go(self) -> None:
         """Stop watching; the machine runs on."""
-        tasks = [task for task in (self.gone, self._dropping) if task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self.gone.cancel()
+        await asyncio.gather(self.gone, return_exceptions=True)
         await self._monitor.close()
         self._process.let_go()
 
@@ -297,3 +300,13 @@ class QemuMachine:
         if not self.ended.done():
             self.ended_at = time.monotonic()
             self.ended.set_result(reason)
+
+
+def _look_at(vector: int) -> Command:
+    """What tells the first jump of a processor that begins at this address."""
+    return "human-monitor-command", {"command-line": f"xp/5xb {vector:#x}"}
+
+
+def _bytes(told: str) -> str:
+    """What is said of an address, without the address."""
+    return told.partition(":")[2]

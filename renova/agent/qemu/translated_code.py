@@ -31,16 +31,26 @@ PATIENCE, MOMENT = 10.0, 0.5
 Forget = Callable[[], Awaitable[None]]
 
 
+async def translates(monitor: Monitor) -> bool:
+    """Whether this QEMU translates code for its guest: not under KVM."""
+    return not (await monitor.execute("query-kvm"))["enabled"]
+
+
+async def detach(monitor: Monitor) -> None:
+    """Take away what an agent had prepared that was killed then."""
+    await monitor.execute("chardev-remove", {"id": DEBUGGER})
+
+
 @asynccontextmanager
-async def forgetting(monitor: Monitor) -> AsyncIterator[Forget]:
+async def forgetting(monitor: Monitor, *, code: bool) -> AsyncIterator[Forget]:
     """What makes QEMU drop all translated code, prepared while the guest still runs. It is to be called once,
-    when the guest stands still after a reset: the guest does the first step of its firmware. Under KVM there
-    is nothing to drop, and it does nothing.
+    when the guest stands still after a reset: the guest does the first step of its firmware. Where there is
+    no `code` (see `translates`), it does nothing.
 
     Both raise RenovaError, the second also where QEMU has kept its code after all. What the guest does then
     is not known.
     """
-    if (await monitor.execute("query-kvm"))["enabled"]:
+    if not code:
         yield _nothing
         return
     ours, theirs = socket.socketpair()
