@@ -147,6 +147,20 @@ async def test_a_paused_guest_has_ended_and_makes_room(
     await until_said(successor, machine, "the new one")
 
 
+async def test_only_the_root_overlay_can_be_written(hypervisor: QemuHypervisor, make_spec: MakeSpec) -> None:
+    machine = await boot(hypervisor, make_spec(marker="the old one"))
+    for number in (1, 2):
+        nodes = await ask(hypervisor, machine.spec.server_id, "query-named-block-nodes", flat=True)
+        writable = [node for node in nodes if not node["ro"]]
+        root = Path(machine.spec.root)
+        opened = {"root", f"root-{number}"}
+        assert opened == {node["node-name"] for node in writable if node["drv"] != "file"}
+        assert len(writable) == len(opened) + 1, f"and the file {root.name} below them"
+        assert len(nodes) > len(writable) + 2
+        machine = await hypervisor.swap(make_spec(marker="the new one", old=machine.spec))
+        await machine.close_old_disks()
+
+
 async def test_the_disk_has_the_size_of_its_generation(
     hypervisor: QemuHypervisor, make_spec: MakeSpec
 ) -> None:
@@ -262,8 +276,10 @@ async def disks_of(hypervisor: QemuHypervisor, server_id: str, *specs: MachineSp
     fdset = json.loads(root["file"].removeprefix("json:"))["file"]["file"]["filename"]
     for known in await ask(hypervisor, server_id, "query-fdsets"):
         if fdset == f"/dev/fdset/{known['fdset-id']}":
-            label = known["fds"][0]["opaque"]
-            (spec,) = [spec for spec in specs if spec.root.endswith(label)]
+            machine = hypervisor.get(server_id)
+            assert machine
+            opened = Path(f"/proc/{machine.pid}/fd/{known['fds'][0]['fd']}").readlink()
+            (spec,) = [spec for spec in specs if Path(spec.root) == opened]
             return spec
     raise AssertionError(fdset)
 

@@ -74,25 +74,27 @@ def test_qemu_follows_no_path_and_no_header() -> None:
     made = nodes()
     assert made["root"] == {"driver": "raw", "node-name": "root", "file": "root-3"}
     assert made["config"] == {"driver": "raw", "node-name": "config", "read-only": True, "file": "config-3"}
-    files = {name: made[name]["file"] for name in ("base-3", "root-3")} | {"config-3": made["config-3"]}
-    assert {file["filename"] for file in files.values()} == {
-        "/dev/fdset/10",
-        "/dev/fdset/11",
-        "/dev/fdset/12",
-    }
-    assert made["base-3"] == {
+    assert made["root-3"] == {
         "driver": "qcow2",
-        "node-name": "base-3",
-        "read-only": True,
-        "backing": None,
-        "file": files["base-3"],
+        "node-name": "root-3",
+        "file": {"driver": "file", "filename": "/dev/fdset/11"},
+        "backing": {
+            "driver": "qcow2",
+            "file": {"driver": "file", "filename": "/dev/fdset/10"},
+            "backing": None,
+        },
     }
-    assert made["root-3"]["backing"] == "base-3"
-    assert [name for name, file in files.items() if not file["read-only"]] == ["root-3"]
+    assert made["config-3"] == {
+        "driver": "file",
+        "node-name": "config-3",
+        "filename": "/dev/fdset/12",
+        "read-only": True,
+    }
+    assert set(made) == {"root", "config", "root-3", "config-3"}
 
 
 def test_a_raw_base_is_raw_whatever_it_contains() -> None:
-    base = nodes(replace(SPEC, base_format="raw"))["base-3"]
+    base = nodes(replace(SPEC, base_format="raw"))["root-3"]["backing"]
     assert base["driver"] == "raw"
     assert "backing" not in base
 
@@ -140,9 +142,9 @@ def test_data_disks_come_last_and_are_raw_whatever_they_contain() -> None:
         "virtio-blk-pci,id=data-disk1,drive=data-1,werror=stop,rerror=report",
     ]
     made = [json.loads(node) for node in arguments("-blockdev", inherited=inherited)][-2:]
-    assert [(node["driver"], node["file"]["filename"], node["file"]["read-only"]) for node in made] == [
-        ("raw", "/dev/fdset/20", False),
-        ("raw", "/dev/fdset/21", False),
+    assert [(node["driver"], node["file"]["filename"]) for node in made] == [
+        ("raw", "/dev/fdset/20"),
+        ("raw", "/dev/fdset/21"),
     ]
     assert set(inherited.numbers) - set(INHERITED.numbers) == {20, 21}
 

@@ -31,7 +31,7 @@ async def copy_root(
     await _give_up(monitor)
     descriptor = await asyncio.to_thread(os.open, target, os.O_RDWR)
     try:
-        number = await monitor.hand_over(descriptor, target.name)
+        number = await monitor.hand_over(descriptor)
     finally:
         os.close(descriptor)
     try:

@@ -2,7 +2,7 @@
 another's under the live QEMU.
 
 The devices sit on two raw nodes that stay, `root` and `config`. Below them lie nodes that carry their
-generation's number, so both generations can be open at once. Drivers and backing nodes are always named,
+generation's number, so both generations can be open at once. Drivers and backing files are always given,
 so that no path or format in a header is ever followed. Source: QEMU's QAPI reference, "Block devices".
 """
 
@@ -10,7 +10,6 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from renova.agent.qemu.inherited import Disks, OpenFile, open_disks
 from renova.agent.qemu.monitor import Monitor
@@ -19,34 +18,26 @@ from renova.agent.qemu.spec import MachineSpec
 Node = dict[str, object]
 Command = tuple[str, Mapping[str, object]]
 _NODES: Command = ("query-named-block-nodes", {"flat": True})
-_GENERATION_NODE = re.compile(r"(root|config|base)-(\d+)")
+_GENERATION_NODE = re.compile(r"(?:root|config)-(\d+)")
 _FDSET = re.compile(r"/dev/fdset/(\d+)")
 
 
 def generation_nodes(spec: MachineSpec, disks: Disks) -> list[Node]:
-    """The nodes of one generation, each after those that it names: base, overlay, config drive."""
-    number = spec.generation
-    base: Node = {"driver": spec.base_format, "node-name": f"base-{number}", "read-only": True}
+    """The nodes of one generation: its overlay, with the base in it, and its config drive."""
+    # What lies below an overlay is opened for reading only, whatever the overlay is opened for.
+    base: Node = {"driver": spec.base_format, "file": file_node(disks.base)}
     if spec.base_format == "qcow2":
         base["backing"] = None
-    nodes: list[Node] = [
-        base | {"file": file_node(disks.base, read_only=True)},
-        {
-            "driver": "qcow2",
-            "node-name": f"root-{number}",
-            "file": file_node(disks.root, read_only=False),
-            "backing": f"base-{number}",
-        },
-    ]
-    if disks.config_drive:
-        nodes.append({"node-name": f"config-{number}", **file_node(disks.config_drive, read_only=True)})
-    return nodes
+    root, config = f"root-{spec.generation}", f"config-{spec.generation}"
+    overlay: Node = {"driver": "qcow2", "node-name": root, "file": file_node(disks.root), "backing": base}
+    if disks.config_drive is None:
+        return [overlay]
+    return [overlay, {"node-name": config, "read-only": True, **file_node(disks.config_drive)}]
 
 
 def node_names(spec: MachineSpec) -> list[str]:
-    """Of one generation, each before those that it lies on."""
-    number = spec.generation
-    return [f"root-{number}", *([f"config-{number}"] if spec.config_drive else ()), f"base-{number}"]
+    """Of one generation."""
+    return [f"root-{spec.generation}", *([f"config-{spec.generation}"] if spec.config_drive else ())]
 
 
 def device_nodes(spec: MachineSpec) -> list[Node]:
@@ -80,14 +71,13 @@ def exchange(spec: MachineSpec) -> Command:
 
 
 async def nodes_beside(monitor: Monitor, spec: MachineSpec) -> list[str]:
-    """The nodes of every generation but one, each before those that it lies on."""
-    found = (_GENERATION_NODE.fullmatch(node["node-name"]) for node in await monitor.execute(*_NODES))
-    # Root before base.
-    return sorted((match[0] for match in found if match and int(match[2]) != spec.generation), reverse=True)
+    """The nodes of every generation but one."""
+    names = [node["node-name"] for node in await monitor.execute(*_NODES)]
+    return [name for name in names if _GENERATION_NODE.fullmatch(name) and name not in node_names(spec)]
 
 
 async def close(monitor: Monitor, names: Sequence[str]) -> None:
-    """Close nodes that no device sits on, each before those that it lies on, and their files."""
+    """Close nodes that no device sits on, and their files."""
     deletions = (("blockdev-del", {"node-name": name}) for name in names)
     before, *_, after = await monitor.execute_all(_NODES, *deletions, _NODES)
     closed = {node["file"] for node in before} - {node["file"] for node in after}
@@ -97,15 +87,8 @@ async def close(monitor: Monitor, names: Sequence[str]) -> None:
 
 async def _hand_over(monitor: Monitor, file: OpenFile) -> OpenFile:
     """The file as QEMU knows it, once it has a descriptor of its own."""
-    return OpenFile(await monitor.hand_over(file.number, _label(file.path)), file.path)
+    return OpenFile(await monitor.hand_over(file.number), file.path)
 
 
-def _label(path: str) -> str:
-    """For people who look into QEMU. Not the whole name: that of a base image is a digest of up to 128
-    characters.
-    """
-    return Path(path).name[-20:]
-
-
-def file_node(file: OpenFile, *, read_only: bool) -> Node:
-    return {"driver": "file", "filename": file.reference, "read-only": read_only}
+def file_node(file: OpenFile) -> Node:
+    return {"driver": "file", "filename": file.reference}

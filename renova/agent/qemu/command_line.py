@@ -89,7 +89,7 @@ def _data_disks(files: tuple[OpenFile, ...]) -> list[str]:
     """They stay as long as the machine: where a generation has others, its QEMU is another."""
     arguments = []
     for number, file in enumerate(files):
-        node = {"driver": "raw", "node-name": f"data-{number}", "file": file_node(file, read_only=False)}
+        node = {"driver": "raw", "node-name": f"data-{number}", "file": file_node(file)}
         device = f"virtio-blk-pci,id=data-disk{number},drive=data-{number},{ON_ERROR}"
         arguments += ["-blockdev", json.dumps(node), "-device", device]
     return arguments

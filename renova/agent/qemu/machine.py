@@ -139,7 +139,7 @@ class QemuMachine:
             self._forget_guest()
             await self.run()
         self._useless, self.spec = block_nodes.node_names(self.spec), spec
-        await asyncio.to_thread(self._directory.write_spec, spec)
+        self._directory.write_spec(spec)
 
     async def close_old_disks(self) -> None:
         """See `renova.agent.qemu.face.Machine`. Where QEMU keeps one, a later swap to the same generation is

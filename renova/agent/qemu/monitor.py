@@ -110,12 +110,12 @@ class Monitor:
                 raise answer
         return answers
 
-    async def hand_over(self, descriptor: int, label: str) -> int:
-        """Give QEMU an open file, of which `label` is what people see; returns the number of the set that it
-        is the only member of. Raises RenovaError.
+    async def hand_over(self, descriptor: int) -> int:
+        """Give QEMU an open file; returns the number of the set that it is the only member of. Raises
+        RenovaError.
         """
         self._send(descriptor)
-        return int((await self.execute("add-fd", {"opaque": label}))["fdset-id"])
+        return int((await self.execute("add-fd"))["fdset-id"])
 
     async def give(self, descriptor: int, name: str) -> None:
         """Give QEMU a descriptor for a later command that takes its `name`. Raises RenovaError."""
