@@ -15,7 +15,7 @@ async def set_admin_pass(work: Work, number: int) -> None:
 
     A password that could not be set is no reason to take a rebuild back: the action's message tells it.
     """
-    generation = await work.generation(number)
+    generation = work.generations[number]
     password, properties = generation.admin_pass, generation.image_properties
     if password is None:
         return

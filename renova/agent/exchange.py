@@ -26,7 +26,7 @@ async def become(work: Work, spec: MachineSpec) -> None:
     machine = hypervisor.get(spec.server_id)
     why, ended_at = "there was no QEMU", None
     if machine is not None:
-        choice = await _choose(work, machine, spec)
+        choice = _choose(work, machine, spec)
         why = choice.why
         if choice.method is Method.SWAP:
             try:
@@ -50,10 +50,10 @@ def _silence(ended_at: float | None, machine: Machine) -> str:
     return f"; off the air for {(machine.ran_at - ended_at) * 1000:.1f} ms"
 
 
-async def _choose(work: Work, machine: Machine, spec: MachineSpec) -> Choice:
+def _choose(work: Work, machine: Machine, spec: MachineSpec) -> Choice:
     if machine.spec.generation == spec.generation:
         return Choice(Method.RESPAWN, "the system before is started again")
     if not machine.spec.is_same_machine(spec):
         return Choice(Method.RESPAWN, "the machine itself changes")
-    images = [(await work.generation(work.action.detail[end])).image_properties for end in ("from", "to")]
+    images = [work.generations[work.action.detail[end]].image_properties for end in ("from", "to")]
     return method_of(work.tools.conf.rebuild.method, *images, running=True)

@@ -74,7 +74,7 @@ async def ensure_room(work: Work, generation: Generation, copied: int = 0) -> No
     """
     if generation.prepared_at is None:
         missing = work.tools.images.missing(generation.digest, generation.disk_format, generation.size)
-        flavor = (await work.server()).flavor
+        flavor = work.server.flavor
         empty = disks.EMPTY_SIZE + data_disks.empty_size(flavor) + config_drive.MAX_SIZE
         await work.tools.space.ensure(missing + empty + copied)
 
@@ -90,8 +90,8 @@ async def ensure_disks(
 
     `make_root` and `make_ephemeral` copy about `copied` bytes.
     """
-    generation = await work.generation(number)
-    server = await work.server()
+    generation = work.generations[number]
+    server = work.server
     base = await ensure_base(work, generation)
     directory = server_directory(work)
     root, drive = disks.root_path(directory, number), disks.config_path(directory, number)

@@ -17,7 +17,7 @@ REVERTING = frozenset({TaskState.RESIZE_REVERTING})
 
 async def check_room(work: Work) -> None:
     """The copy fits on the host's disk. Asked before the guest is stopped."""
-    new = await work.generation(work.action.detail["to"])
+    new = work.generations[work.action.detail["to"]]
     await generation_files.ensure_room(work, new, await _bytes(work))
 
 
@@ -31,7 +31,7 @@ async def copy_disks(work: Work) -> None:
     old, new = work.action.detail["from"], work.action.detail["to"]
     await in_thread(host_keys.carry, directory, old, new)
     make_root = partial(disks.copy_overlay, disks.root_path(directory, old))
-    ephemeral = await _ephemeral(work)
+    ephemeral = _ephemeral(work)
     make_data = partial(copy_ephemeral, ephemeral) if ephemeral else make_ephemeral
     await generation_files.ensure_disks(work, new, make_root, make_data, size)
 
@@ -39,15 +39,15 @@ async def copy_disks(work: Work) -> None:
 async def _bytes(work: Work) -> int:
     """How much there is to copy."""
     root = disks.root_path(generation_files.server_directory(work), work.action.detail["from"])
-    copied = [root, await _ephemeral(work)]
+    copied = [root, _ephemeral(work)]
     return sum([await in_thread(disks.bytes_of, path) for path in copied if path])
 
 
-async def _ephemeral(work: Work) -> Path | None:
+def _ephemeral(work: Work) -> Path | None:
     """The ephemeral disk of the generation before."""
     old = work.action.detail["from"]
     flavor = work.action.detail["flavors"][str(old)]
-    return DataDisks.of(generation_files.server_directory(work), await work.generation(old), flavor).ephemeral
+    return DataDisks.of(generation_files.server_directory(work), work.generations[old], flavor).ephemeral
 
 
 async def swap(work: Work) -> None:

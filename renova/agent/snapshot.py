@@ -25,7 +25,7 @@ async def copy_disk(work: Work) -> None:
     path = _path(work)
     if path.exists():
         return
-    generation = await work.generation(await work.current_generation())
+    generation = work.generations[await work.current_generation()]
     root = disks.root_path(generation_files.server_directory(work), generation.number)
     size = await in_thread(disks.bytes_of, root)
     if generation.disk_format == "qcow2":

@@ -69,8 +69,8 @@ async def ensure_started(work: Work, number: int) -> None:
 
 
 async def spec_of(work: Work, number: int) -> MachineSpec:
-    generation = await work.generation(number)
-    server = await work.server()
+    generation = work.generations[number]
+    server = work.server
     base = await ensure_base(work, generation)
     directory = server_directory(work)
     machine = work.tools.hypervisor.get(server.id)
@@ -102,7 +102,7 @@ def _runs(work: Work) -> bool:
 
 
 async def fetch_image(work: Work) -> None:
-    generation = await work.generation(work.action.detail["to"])
+    generation = work.generations[work.action.detail["to"]]
     await ensure_room(work, generation)
     await ensure_base(work, generation)
     work.reached(FETCHED)
@@ -117,7 +117,7 @@ async def check_kept_disks(work: Work) -> None:
     says. None is made smaller but a swap disk.
     """
     number = work.action.detail["to"]
-    generation, server = await work.generation(number), await work.server()
+    generation, server = work.generations[number], work.server
     base = await ensure_base(work, generation)
     directory = server_directory(work)
     root, drive = disks.root_path(directory, number), disks.config_path(directory, number)
@@ -242,7 +242,7 @@ async def drop(work: Work, numbers: list[int]) -> None:
 
 async def make_disks(work: Work) -> None:
     number = await work.current_generation()
-    await ensure_room(work, await work.generation(number))
+    await ensure_room(work, work.generations[number])
     await ensure_disks(work, number)
 
 

@@ -26,7 +26,7 @@ async def verify(work: Work, number: int) -> None:
     machine = work.tools.hypervisor.get(work.action.server_id)
     if machine is None:
         raise StepFailed("the new system's QEMU is gone")
-    generation = await work.generation(number)
+    generation = work.generations[number]
     settle = work.tools.conf.rebuild.settle
     promised = promises_agent(generation.image_properties)
     alive = _agent_answers(work, machine) if promised else settles(machine, settle)

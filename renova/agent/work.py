@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from oslo_config import cfg
 from sqlalchemy import bindparam, select, update
@@ -21,15 +21,16 @@ from renova.db.tables import Action, Generation, Network, Port, Server
 T = TypeVar("T")
 # What a rebuild's progress is when a step has been done; fetching the image fills the range up to FETCHED.
 FETCHED, PREPARED, STOPPED, SWAPPED, STARTED, ALIVE = 40, 50, 60, 65, 75, 95
-_server, _generation, _port, _network = Columns(Server), Columns(Generation), Columns(Port), Columns(Network)
+_action, _server, _generation = Columns(Action), Columns(Server), Columns(Generation)
+_port, _network = Columns(Port), Columns(Network)
 _SYSTEMS = Statement(
-    select(*_server.all, *_generation.all).where(
-        Server.id == bindparam("id"), Generation.server_id == Server.id
-    )
+    select(*_action.all, *_server.all, *_generation.all)
+    .where(Action.id == bindparam("id"), Server.id == Action.server_id)
+    .outerjoin(Generation, Generation.server_id == Server.id)
 )
 _PORTS = Statement(
     select(*_port.all, *_network.all)
-    .where(Port.server_id == bindparam("id"), Network.id == Port.network_id)
+    .where(Action.id == bindparam("id"), Port.server_id == Action.server_id, Network.id == Port.network_id)
     .order_by(Port.position)
 )
 _servers = Server.__table__
@@ -64,14 +65,39 @@ class Tools:
 
 @dataclass
 class Work:
+    """`server` is the row with ports and networks, `generations` are its rows by their numbers: all as they
+    were when the work was taken up. As long as the action is under way, nobody changes what a step reads of
+    them but the step that makes another generation the server's (see `current_generation`). What a step marks
+    in the table it marks here too.
+    """
+
     tools: Tools
     action: Action
+    server: Server
+    generations: dict[int, Generation]
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     remark: str | None = None
     message: str | None = None
     percent: int = 0
-    _server: Server | None = None
-    _generations: dict[int, Generation] = field(default_factory=dict)
+
+    @classmethod
+    async def of(cls, tools: Tools, action_id: str) -> Self | None:
+        """With everything that steps read, in one go; None where there is no such action."""
+        this = {"id": action_id}
+        async with tools.single() as session:
+            rows, plugs = await asyncio.gather(_SYSTEMS.rows(session, this), _PORTS.rows(session, this))
+        if not rows:
+            return None
+        first, second = len(_action.all), len(_action.all) + len(_server.all)
+        action, server = _action.make(rows[0][:first]), _server.make(rows[0][first:second])
+        # Of a server that has been deleted there are none.
+        generations = [_generation.make(row[second:]) for row in rows if row[second] is not None]
+        width = len(_port.all)
+        ports = [_port.make(row[:width]) for row in plugs]
+        for port, row in zip(ports, plugs, strict=True):
+            set_committed_value(port, "network", _network.make(row[width:]))
+        set_committed_value(server, "ports", ports)
+        return cls(tools, action, server, {generation.number: generation for generation in generations})
 
     def reached(self, percent: int) -> None:
         """How far the action is when the step under way has ended; it is shown with the step's end."""
@@ -85,41 +111,11 @@ class Work:
         """What the owner should know of the action, though it succeeds: its message."""
         self.message = line
 
-    async def server(self) -> Server:
-        """The row with ports and networks, as it was when it was first asked for: as long as the action is
-        under way, nobody changes what a step reads of it but the step that makes another generation the
-        server's (see `current_generation`).
-        """
-        await self._read()
-        assert self._server is not None
-        return self._server
-
-    async def generation(self, number: int) -> Generation:
-        """The row of one of the server's generations; what a step marks in the table it marks here too."""
-        await self._read()
-        return self._generations[number]
-
     async def current_generation(self) -> int:
         """The number of the one that is the server's now."""
         async with self.tools.single() as session:
             statement = select(Server.generation).where(Server.id == self.action.server_id)
             return (await session.scalars(statement)).one()
-
-    async def _read(self) -> None:
-        if self._server is None:
-            this = {"id": self.action.server_id}
-            async with self.tools.single() as session:
-                systems = await _SYSTEMS.rows(session, this)
-                plugs = await _PORTS.rows(session, this)
-            width = len(_server.all)
-            server = _server.make(systems[0][:width])
-            generations = [_generation.make(row[width:]) for row in systems]
-            width = len(_port.all)
-            ports = [_port.make(row[:width]) for row in plugs]
-            for port, row in zip(ports, plugs, strict=True):
-                set_committed_value(port, "network", _network.make(row[width:]))
-            set_committed_value(server, "ports", ports)
-            self._server, self._generations = server, {row.number: row for row in generations}
 
     async def progress(self, percent: int) -> None:
         """Show how far the action is, in the midst of a step. Not a change of the server: `updated` stays as

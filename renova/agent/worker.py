@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from weakref import WeakValueDictionary
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from renova import __version__, jobs
@@ -27,12 +27,9 @@ from renova.agent.work import Interrupted, Tools, Work
 from renova.compute import actions, power
 from renova.compute.hosts import AGENT
 from renova.compute.states import VmState
-from renova.db.statements import Columns, Statement
-from renova.db.tables import Action, Server, Service
+from renova.db.tables import Server, Service
 
 log = logging.getLogger(__name__)
-_action = Columns(Action)
-_ACTION = Statement(select(*_action.all).where(Action.id == bindparam("id")))
 
 
 class Worker:
@@ -72,19 +69,19 @@ class Worker:
             log.exception("action %s could not be carried on", action_id)
 
     async def _perform(self, action_id: str) -> None:
-        action = await self._open_action(action_id)
-        if action is None:
+        work = await self._open_work(action_id)
+        if work is None:
             return
-        operation = operation_of(action)
+        action, operation = work.action, operation_of(work.action)
         if operation.interrupts and (under_way := self._working.get(action.server_id)):
             under_way.interrupted.set()
         lock = self._lock(action.server_id)
         waits = lock.locked()
         async with lock:
             # While it waited for another action, that one may have changed or ended it.
-            if waits and (action := await self._open_action(action_id)) is None:
+            if waits and (work := await self._open_work(action_id)) is None:
                 return
-            work = self._working[action.server_id] = Work(self._tools, action)
+            action, self._working[action.server_id] = work.action, work
             log.info("action %s: %s of server %s", action.id, action.action, action.server_id)
             try:
                 async with self._place(work) if operation.heavy else contextlib.nullcontext():
@@ -111,11 +108,9 @@ class Worker:
         finally:
             self._places.release()
 
-    async def _open_action(self, action_id: str) -> Action | None:
-        async with self._tools.single() as session:
-            row = await _ACTION.row(session, {"id": action_id})
-        action = _action.make(row) if row else None
-        return action if action is not None and action.finished_at is None else None
+    async def _open_work(self, action_id: str) -> Work | None:
+        work = await Work.of(self._tools, action_id)
+        return work if work is not None and work.action.finished_at is None else None
 
     async def sweep(self) -> list[asyncio.Task[None]]:
         """Take up every open action of this host."""

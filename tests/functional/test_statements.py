@@ -16,9 +16,10 @@ from tests.functional.api_without_agent import Api, api_without_agent
 # and its job.
 REBUILD = 8
 MANY = 50
-# Of an agent: the action, the server and its generations; one as each of six steps begins; the marks that the
-# disks are whole and whose system it is; two that settle it; what is useless, its rows, the action's end.
-REBUILD_BY_THE_AGENT = 3 + 6 + 2 + 2 + 3
+# Of an agent: the action with the server and its generations, and the ports; one as each of six steps begins;
+# the marks that the disks are whole and whose system it is; two that settle it; what is useless, its rows and
+# the action's end.
+REBUILD_BY_THE_AGENT = 2 + 6 + 2 + 2 + 3
 
 
 @pytest.fixture

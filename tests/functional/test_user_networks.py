@@ -108,7 +108,9 @@ async def test_a_guest_that_is_off_in_its_qemu_keeps_its_port(world: World) -> N
     with socket.create_server(("127.0.0.1", card.ssh_port)):
         machine.end(POWERED_OFF)
         (action,) = await world.actions()
-        assert (await spec_of(Work(await world.tools(), action), 1)).is_same_machine(machine.spec)
+        work = await Work.of(await world.tools(), action.id)
+        assert work is not None
+        assert (await spec_of(work, 1)).is_same_machine(machine.spec)
 
 
 async def test_why_a_host_has_user_networks(
