@@ -52,7 +52,7 @@ _begin_step = (
     )
 )
 _NEXT_STEP = Statement(
-    select(_goes_on.c.id, func.set_config("synchronous_commit", "off", True)).add_cte(
+    select(_goes_on.c.id).add_cte(
         _end_step.cte("end_step"),
         _begin_step.cte("begin_step"),
         _note.where(exists().select_from(_goes_on)).cte("note"),
