@@ -47,8 +47,8 @@ TOOLS = {
     "verify_guest": GUEST,
     "commit": COMMIT,
     "fail": COMMIT,
-    # It changes something only where something is useless.
-    "tidy": QUERY,
+    # Old disks are closed before anything is removed.
+    "tidy": MACHINE,
 }
 UNDO = "undo_"
 # A coroutine that has been suspended so often has begun what it is there for: QEMU exists, or was asked.

@@ -2,8 +2,9 @@
 half.
 
 There is no checkpoint to believe. After a kill the steps run again from the first one, and each looks at the
-world before it acts; what can't be read off the world are the action's two marks, `failed_step` and
-`settled_at` ("failed, so undo" and "verified, so commit").
+world before it acts. What can't be read off the world is durable before it counts: the action's two marks,
+`failed_step` and `settled_at` ("failed, so undo" and "verified, so commit"), and the event of each step that
+has ever begun, since whatever may have been done has to be undone.
 """
 
 import logging

@@ -61,6 +61,7 @@ async def tidy_resize(work: Work) -> None:
     """After a failure: the generation that was being made, unless an undo failed so early that it is the
     server's.
     """
+    await steps.close_old_disks(work)
     new = work.action.detail["to"]
     if work.action.failed_step and new != await work.current_generation():
         await steps.drop(work, [new])
@@ -68,6 +69,7 @@ async def tidy_resize(work: Work) -> None:
 
 async def tidy_revert(work: Work) -> None:
     """After a success: the generation of the new flavor."""
+    await steps.close_old_disks(work)
     if not work.action.failed_step:
         await steps.drop(work, [work.action.detail["from"]])
 

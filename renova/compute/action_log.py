@@ -96,7 +96,9 @@ NOTHING = Ended(None)
 
 
 async def begun_steps(session: AsyncSession, action: Action) -> set[str]:
-    """Names of the steps that have ever begun."""
+    """Names of the steps that have ever begun: those that are to be undone. Hence it is committed, on disk,
+    that a step begins before it does anything.
+    """
     return set(await session.scalars(select(Event.name).where(Event.action_id == action.id)))
 
 

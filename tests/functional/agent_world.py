@@ -145,6 +145,8 @@ class World:
         """A fresh agent carries on whatever is open, to its end."""
         worker = await self.agent()
         await asyncio.wait_for(asyncio.gather(*await worker.sweep()), 30)
+        machine = self.hypervisor.get(self.server_id)
+        assert machine is None or not machine.has_old_disks, "a disk that is removed would take its space on"
 
     async def server(self) -> Server:
         async with self.sessions() as session:

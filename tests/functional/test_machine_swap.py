@@ -161,6 +161,36 @@ async def test_only_the_root_overlay_can_be_written(hypervisor: QemuHypervisor, 
         await machine.close_old_disks()
 
 
+async def test_no_file_stays_open_after_a_way_back_from_a_guest_that_stood_still(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec
+) -> None:
+    old = make_spec(marker="the old one")
+    server_id = (await boot(hypervisor, old)).spec.server_id
+    sets = len(await ask(hypervisor, server_id, "query-fdsets"))
+    machine = await hypervisor.swap(make_spec(marker="the new one", old=old))
+    await until_said(hypervisor, machine, "the new one")
+    await machine.pause()
+    await hypervisor.swap(old)
+    await machine.close_old_disks()
+    assert len(await ask(hypervisor, server_id, "query-fdsets")) == sets
+
+
+async def test_an_old_disk_that_qemu_keeps_open_is_closed_another_time(
+    hypervisor: QemuHypervisor, make_spec: MakeSpec, place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = make_spec(marker="the old one")
+    new = make_spec(marker="the new one", old=old)
+    await boot(hypervisor, old)
+    machine = await hypervisor.swap(new)
+    user = {"driver": "raw", "node-name": "user", "file": "root-1"}
+    await ask(hypervisor, old.server_id, "blockdev-add", **user)
+    await machine.close_old_disks()
+    assert "old disks stay open" in caplog.text
+    await ask(hypervisor, old.server_id, "blockdev-del", **{"node-name": "user"})
+    await machine.close_old_disks()
+    assert open_files(machine.pid, place) == files_of(new)
+
+
 async def test_the_disk_has_the_size_of_its_generation(
     hypervisor: QemuHypervisor, make_spec: MakeSpec
 ) -> None:
@@ -234,7 +264,7 @@ async def test_an_agent_killed_in_a_swap_leaves_what_its_successor_reads_right(
         patch.setattr(Monitor, "execute", killed_at(command, done=done))
         patch.setattr(QemuMachine, "quit", QemuMachine.let_go)  # The dead end nothing.
         with pytest.raises(asyncio.CancelledError):
-            await swapped_and_dropped(hypervisor, new)
+            await swapped_and_closed(hypervisor, new)
         if left := hypervisor.get(old.server_id):
             assert isinstance(left, QemuMachine)
             await left.let_go()
@@ -263,7 +293,7 @@ async def test_an_agent_killed_in_a_swap_leaves_what_its_successor_reads_right(
     assert open_files(pid, place) == files_of(machine.spec)
 
 
-async def swapped_and_dropped(hypervisor: QemuHypervisor, spec: MachineSpec) -> None:
+async def swapped_and_closed(hypervisor: QemuHypervisor, spec: MachineSpec) -> None:
     """A swap, and what follows when the new guest boots already."""
     machine = await hypervisor.swap(spec)
     await machine.close_old_disks()

@@ -117,6 +117,20 @@ async def test_resized_and_reverted(world: World, larger: Flavor) -> None:
     assert (await world.server()).generation == 3, "no number is used twice"
 
 
+async def test_a_larger_disk_and_nothing_else_is_no_new_qemu_on_the_way_back(world: World) -> None:
+    async with world.sessions.begin() as session:
+        flavor = Flavor(id="deep", name="deep", vcpus=1, ram=(await world.server()).flavor["ram"], disk=7)
+        session.add(flavor)
+    await ask_resize(world, flavor)
+    await world.work()
+    was = world.running()
+    await ask_revert(world)
+    await world.work()
+    await assert_before(world)
+    assert was is not None
+    assert world.running() == (1, was[1])
+
+
 async def test_what_the_guest_had_written_is_on_the_new_disk(world: World, larger: Flavor) -> None:
     machine = world.hypervisor.get(world.server_id)
     assert machine is not None

@@ -8,18 +8,18 @@ so that no path or format in a header is ever followed. Source: QEMU's QAPI refe
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 
-from renova.agent.qemu.inherited import Disks, OpenFile, open_disks
-from renova.agent.qemu.monitor import Monitor
+from renova.agent.qemu.inherited import Disks, OpenFile, fdset_path, open_disks
+from renova.agent.qemu.monitor import Command, Monitor
+from renova.agent.qemu.run_directory import CONSOLE
 from renova.agent.qemu.spec import MachineSpec
 
 Node = dict[str, object]
-Command = tuple[str, Mapping[str, object]]
 _NODES: Command = ("query-named-block-nodes", {"flat": True})
-_GENERATION_NODE = re.compile(r"(?:root|config)-(\d+)")
-_FDSET = re.compile(r"/dev/fdset/(\d+)")
+# QEMUs of earlier agents have the base as a node of its own.
+_GENERATION_NODE = re.compile(r"(?:root|config|base)-(\d+)")
 
 
 def generation_nodes(spec: MachineSpec, disks: Disks) -> list[Node]:
@@ -33,11 +33,6 @@ def generation_nodes(spec: MachineSpec, disks: Disks) -> list[Node]:
     if disks.config_drive is None:
         return [overlay]
     return [overlay, {"node-name": config, "read-only": True, **file_node(disks.config_drive)}]
-
-
-def node_names(spec: MachineSpec) -> list[str]:
-    """Of one generation."""
-    return [f"root-{spec.generation}", *([f"config-{spec.generation}"] if spec.config_drive else ())]
 
 
 def device_nodes(spec: MachineSpec) -> list[Node]:
@@ -70,19 +65,27 @@ def exchange(spec: MachineSpec) -> Command:
     return "blockdev-reopen", {"options": device_nodes(spec)}
 
 
-async def nodes_beside(monitor: Monitor, spec: MachineSpec) -> list[str]:
-    """The nodes of every generation but one."""
-    names = [node["node-name"] for node in await monitor.execute(*_NODES)]
-    return [name for name in names if _GENERATION_NODE.fullmatch(name) and name not in node_names(spec)]
+async def close_others(monitor: Monitor, number: int) -> None:
+    """Close the nodes of every generation but this one, and each file that no node has. Raises RenovaError.
+
+    A file of a machine whose guest stands still is closed by the next call when it runs: QEMU 7.2 closes it
+    only then (`monitor_fdset_cleanup`).
+    """
+    nodes = await monitor.execute(*_NODES)
+    found = (_GENERATION_NODE.fullmatch(node["node-name"]) for node in nodes)
+    # An overlay goes before its base.
+    useless = sorted((match[0] for match in found if match and int(match[1]) != number), reverse=True)
+    deletions = (("blockdev-del", {"node-name": name}) for name in useless)
+    *_, nodes, fdsets = await monitor.execute_all(*deletions, _NODES, ("query-fdsets", {}))
+    used = {node["file"] for node in nodes}
+    unused = [fdset for fdset in fdsets if fdset_path(fdset["fdset-id"]) not in used]
+    # The console's log is the one file that QEMU has in a set and in no node.
+    files = [fdset["fdset-id"] for fdset in unused if not any(_is_console(fd) for fd in fdset["fds"])]
+    await monitor.execute_all(*(("remove-fd", {"fdset-id": fdset}) for fdset in files))
 
 
-async def close(monitor: Monitor, names: Sequence[str]) -> None:
-    """Close nodes that no device sits on, and their files."""
-    deletions = (("blockdev-del", {"node-name": name}) for name in names)
-    before, *_, after = await monitor.execute_all(_NODES, *deletions, _NODES)
-    closed = {node["file"] for node in before} - {node["file"] for node in after}
-    numbers = (_FDSET.fullmatch(file) for file in sorted(closed))
-    await monitor.execute_all(*(("remove-fd", {"fdset-id": int(match[1])}) for match in numbers if match))
+def _is_console(descriptor: Mapping[str, str]) -> bool:
+    return descriptor.get("opaque", "").endswith(f"/{CONSOLE}")
 
 
 async def _hand_over(monitor: Monitor, file: OpenFile) -> OpenFile:

@@ -86,8 +86,9 @@ class Machine(Protocol):
         """
 
     async def close_old_disks(self) -> None:
-        """Let QEMU close the disks of the generation before, which a swap leaves open: neither the new guest
-        nor whoever waits for it has to wait for that. Nothing to close is no error.
+        """Let QEMU close the disks of every generation but the one that it runs: a swap leaves those of the
+        one before open, so that neither the new guest nor whoever waits for it has to wait for that. Nothing
+        to close is no error.
         """
 
     async def agent_answers(self, timeout: float) -> bool:

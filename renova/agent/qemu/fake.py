@@ -42,6 +42,7 @@ class FakeMachine:
     def __init__(self, spec: MachineSpec, pid: int, behaviour: Behaviour) -> None:
         self.pid = pid
         self.quitted = False
+        self.has_old_disks = False
         self.ended_at: float | None = None
         self.become(spec, behaviour)
 
@@ -87,7 +88,7 @@ class FakeMachine:
             raise RenovaError(f"QEMU is gone: {target} stays empty")
 
     async def close_old_disks(self) -> None:
-        pass
+        self.has_old_disks = False
 
     async def agent_answers(self, timeout: float) -> bool:
         return await _passes(self._behaviour.agent_delay, timeout) and not self.ended.done()
@@ -144,6 +145,7 @@ class FakeHypervisor:
             await machine.quit()
             raise RenovaError(behaviour.swap_failure)
         machine.become(spec, behaviour)
+        machine.has_old_disks = True
         self._keep(machine, behaviour)
         return machine
 

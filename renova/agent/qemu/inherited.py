@@ -13,6 +13,11 @@ from renova.agent.qemu.tap import open_tap
 from renova.errors import RenovaError
 
 
+def fdset_path(number: int) -> str:
+    """What QEMU takes, and tells, as the path of the file in a set of descriptors."""
+    return f"/dev/fdset/{number}"
+
+
 @dataclass(frozen=True)
 class OpenFile:
     """A file that QEMU is given: the descriptor's number, and the path for whoever asks what it has open."""
@@ -23,7 +28,7 @@ class OpenFile:
     @property
     def reference(self) -> str:
         """What QEMU takes for a path. `-add-fd` puts each file into the set of its own number."""
-        return f"/dev/fdset/{self.number}"
+        return fdset_path(self.number)
 
 
 @dataclass(frozen=True)

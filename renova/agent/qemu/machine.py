@@ -11,12 +11,11 @@ from typing import Any
 
 from renova.agent.qemu import block_nodes, translated_code
 from renova.agent.qemu.backup import copy_root
-from renova.agent.qemu.block_nodes import Command
 from renova.agent.qemu.bounded_log import BoundedLog
 from renova.agent.qemu.command_line import GUEST_AGENT_PORT
 from renova.agent.qemu.face import NO_SPACE, PANICKED, PAUSED, POWERED_OFF, WRITE_FAILED
 from renova.agent.qemu.guest_agent import GuestAgent
-from renova.agent.qemu.monitor import Event, Monitor
+from renova.agent.qemu.monitor import Command, Event, Monitor
 from renova.agent.qemu.process import Process
 from renova.agent.qemu.run_directory import GUEST_AGENT, QMP, RunDirectory
 from renova.agent.qemu.spec import MachineSpec
@@ -54,8 +53,8 @@ class QemuMachine:
         self._agent_port_open = asyncio.Event()
         self._was_reset = asyncio.Event()
         self._first_jump, self._translates = "", False
-        # Nodes of generations that it does not run.
-        self._useless: list[str] = []
+        # Whether QEMU may have disks of other generations open.
+        self._has_others = False
         self._forget_guest()
         self.gone = asyncio.create_task(self._watch())
 
@@ -87,7 +86,7 @@ class QemuMachine:
             self._agent_port_open.set()
         if any(port["label"] == translated_code.DEBUGGER for port in ports):
             await translated_code.detach(self._monitor)
-        self._useless = await block_nodes.nodes_beside(self._monitor, self.spec)
+        self._has_others = True
         state = str((await self._monitor.execute("query-status"))["status"])
         if state == "shutdown":
             self._end(POWERED_OFF)
@@ -126,7 +125,8 @@ class QemuMachine:
 
     async def swap(self, spec: MachineSpec) -> None:
         """See `renova.agent.qemu.face.Hypervisor.swap`. After an error nobody knows what QEMU holds."""
-        await self.close_old_disks()
+        await self._close_others()
+        self._has_others = True
         await block_nodes.add_generation(self._monitor, spec)
         async with translated_code.forgetting(self._monitor, code=self._translates) as forget:
             await self.pause()
@@ -138,20 +138,23 @@ class QemuMachine:
             BoundedLog(self._directory.console).clear()
             self._forget_guest()
             await self.run()
-        self._useless, self.spec = block_nodes.node_names(self.spec), spec
+        self.spec = spec
         self._directory.write_spec(spec)
 
     async def close_old_disks(self) -> None:
-        """See `renova.agent.qemu.face.Machine`. Where QEMU keeps one, a later swap to the same generation is
-        refused, and a new QEMU made.
+        """See `renova.agent.qemu.face.Machine`. What QEMU keeps open is tried again by the next swap, and if
+        that is refused a new QEMU is made.
         """
-        useless, self._useless = self._useless, []
-        if not useless or self.gone.done():
-            return
         try:
-            await block_nodes.close(self._monitor, useless)
+            await self._close_others()
         except RenovaError as error:
-            logger.warning("Server %s: %s: %s", self.spec.server_id, ", ".join(useless), error)
+            if not self.gone.done():
+                logger.warning("Server %s: old disks stay open: %s", self.spec.server_id, error)
+
+    async def _close_others(self) -> None:
+        if self._has_others:
+            await block_nodes.close_others(self._monitor, self.spec.generation)
+            self._has_others = False
 
     async def _exchange(self, spec: MachineSpec) -> None:
         """Give a guest that stands still another generation's disks, and reset it. All is sent at once: where

@@ -26,6 +26,8 @@ AGAIN = 0.02
 logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 
 Event = Mapping[str, Any]
+Command = tuple[str, Mapping[str, object]]
+"""A name and its arguments."""
 
 
 class _Client(QMPClient):
@@ -97,7 +99,7 @@ class Monitor:
         except (QMPError, OSError, EOFError) as error:
             raise RenovaError(f"QEMU refused {command}: {error}") from error
 
-    async def execute_all(self, *commands: tuple[str, Mapping[str, object]]) -> list[Any]:
+    async def execute_all(self, *commands: Command) -> list[Any]:
         """What QEMU answers to several commands that are sent at once: on a busy host each wait is long.
 
         They are carried out in this order, and those after one that is refused too. Raises what `execute`

@@ -16,6 +16,8 @@ from renova.errors import RenovaError
 QMP = "qmp"
 GUEST_AGENT = "qga"
 SERIAL = "serial"
+# The console's log.
+CONSOLE = "console.log"
 # Bytes of a C int: the kernel tells who a peer is as three of them, pid, uid and gid.
 INT = 4
 
@@ -36,7 +38,7 @@ class RunDirectory:
 
     @property
     def console(self) -> Path:
-        return self.path / "console.log"
+        return self.path / CONSOLE
 
     @property
     def errors(self) -> Path:
