@@ -5,8 +5,8 @@ step is in it without anybody's doing.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chaos.moments import UNDO
-from chaos.orders import AFTER, ERROR, HOLD, KILL_QEMU, MOMENTS, TWICE
+from chaos.moments import UNDO, WITHOUT_MIDST
+from chaos.orders import AFTER, ERROR, HOLD, IN, KILL_QEMU, MOMENTS, TWICE
 from renova.agent.operations import OPERATIONS
 
 KILL_AGENT, KILL_POSTGRES, KILL_EVERYTHING = "kill agent", "kill PostgreSQL", "kill everything"
@@ -59,7 +59,8 @@ def _deeds(operation: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """
     steps = OPERATIONS[operation].steps
     end = tuple(moment for moment in MOMENTS if moment != AFTER)
-    yield from ((step.name, MOMENTS) for step in steps)
+    whole = tuple(moment for moment in MOMENTS if moment != IN)
+    yield from ((step.name, whole if step.name in WITHOUT_MIDST else MOMENTS) for step in steps)
     yield "commit", end
     if OPERATIONS[operation].tidy:
         yield "tidy", MOMENTS

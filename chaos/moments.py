@@ -34,13 +34,12 @@ from renova.agent.work import Work
 from renova.clients.glance import Glance
 from renova.db.statements import Statement
 
-IMAGE, FILE, MACHINE, GUEST, COMMIT, QUERY = "image", "file", "machine", "guest", "commit", "query"
-# The tool that a deed is about; a deed that is not here is in its midst at the first of IMAGE … COMMIT.
+IMAGE, FILE, MACHINE, GUEST, COMMIT = "image", "file", "machine", "guest", "commit"
+# The tool that a deed is about; a deed that is not here is in its midst at the first of them.
 TOOLS = {
     "fetch_image": IMAGE,
     "make_disks": FILE,
     "copy_disks": FILE,
-    "check_disks": QUERY,
     "stop_guest": MACHINE,
     "swap_generation": COMMIT,
     "start_guest": MACHINE,
@@ -50,6 +49,8 @@ TOOLS = {
     # Old disks are closed before anything is removed.
     "tidy": MACHINE,
 }
+# It only looks at files: there is nothing that it could be in the midst of.
+WITHOUT_MIDST = ("check_disks",)
 UNDO = "undo_"
 # A coroutine that has been suspended so often has begun what it is there for: QEMU exists, or was asked.
 MIDWAY = 2
@@ -79,7 +80,7 @@ class Doing:
 
     def is_about(self, tool: str) -> bool:
         wanted = TOOLS.get(self.deed.removeprefix(UNDO))
-        return tool == wanted if wanted else tool != QUERY
+        return wanted in (tool, None)
 
     def _obey(self, moment: str) -> str | None:
         """Carry out what is ordered for this moment. Returns the order's name if it is to wait."""
@@ -278,7 +279,7 @@ def _watch_statements() -> None:
 def _watched_sending(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     @wraps(send)
     async def watched(statement: Statement, *args: Any) -> Any:
-        if doing := about(QUERY if statement.is_select else COMMIT):
+        if not statement.is_select and (doing := about(COMMIT)):
             await doing.reach(IN)
         return await send(statement, *args)
 
@@ -286,5 +287,5 @@ def _watched_sending(send: Callable[..., Awaitable[Any]]) -> Callable[..., Await
 
 
 def _on_statement(state: ORMExecuteState) -> None:
-    if doing := about(QUERY if state.is_select else COMMIT):
+    if not state.is_select and (doing := about(COMMIT)):
         await_only(doing.reach(IN))
