@@ -179,10 +179,12 @@ class ChaosCloud:
 
     def _kill_all(self) -> str:
         assert self._process is not None
+        # One that was killed a moment ago is waited for, so that the tree has it.
+        pids = {service: self._pid(service) for service in ("agent", "api", "postgres")}
         services = processes.tree(self._process.pid)
         machines = processes.machines(self.state.run_path)
-        for service in ("agent", "api", "postgres"):
-            if self._pid(service) not in services:
+        for service, pid in pids.items():
+            if pid not in services:
                 raise RuntimeError(f"{service} is not there to be killed")
         processes.kill([*services, *machines])
         self._process.wait()
